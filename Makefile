@@ -1,0 +1,55 @@
+# `make serve` and `make test` need Python 3.11 or later and nothing else.
+PYTHON ?= python3
+PORT ?= 8000
+HOST ?= 127.0.0.1
+DATA ?= ./objectstore-data
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test check bench bench-quick fmt lock clean
+
+help:
+	@echo 'make serve [PORT=8000] [DATA=./objectstore-data]   run the server'
+	@echo 'make test                                          run every check and test'
+	@echo 'make check | fmt | bench | bench-quick | lock | clean'
+
+# Versions and hashes come from the lock; the package itself is installed in place, so that edits count.
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo 'Python 3.11 or later is needed: make PYTHON=python3.12 …' >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo 'installing into $(VENV) …'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+serve: $(VENV)/.installed
+	@exec $(BIN)/objectstore serve --data '$(DATA)' --host '$(HOST)' --port $(PORT)
+
+check: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: check
+	@tests/install-system-packages
+	$(BIN)/pytest
+
+fmt: $(VENV)/.installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.installed
+	$(BIN)/python -m bench
+
+bench-quick: $(VENV)/.installed
+	$(BIN)/python -m bench --quick
+
+lock: $(VENV)/.installed
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command 'make lock' \
+		--output-file requirements.lock pyproject.toml
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

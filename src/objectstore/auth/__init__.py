@@ -1,0 +1,1 @@
+"""Credentials: tokens, what they allow, and the file that keeps them."""

@@ -1,0 +1,1 @@
+"""Places that keep objects: the contract, and a file a backend."""

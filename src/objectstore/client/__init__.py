@@ -1,0 +1,1 @@
+"""Drivers of the flows in `wire.flows`: one that blocks, one that awaits."""

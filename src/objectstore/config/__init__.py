@@ -1,0 +1,1 @@
+"""Environment and storage.yaml → checked, frozen values → a backend."""

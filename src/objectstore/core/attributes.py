@@ -1,0 +1,61 @@
+"""Which content type, kept fields and metadata an object may carry."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from objectstore.errors import InvalidMetadata
+from objectstore.values import Attributes
+
+MAX_ATTRIBUTES_SIZE: Final = 8 * 1024  # bytes of all names and values together
+
+# What travels in a header must survive it: a token for a name (RFC 9110 §5.6.2), a value without controls
+# and without white space at its ends, which every parser on the way strips.
+_NAME: Final = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def fields(attributes: Attributes) -> Iterator[tuple[str, str]]:
+    """Each attribute that is set, as (HTTP field name in lower case, value), without the metadata."""
+    if attributes.content_type is not None:
+        yield "content-type", attributes.content_type
+    if attributes.content_encoding is not None:
+        yield "content-encoding", attributes.content_encoding
+    if attributes.content_disposition is not None:
+        yield "content-disposition", attributes.content_disposition
+    if attributes.content_language is not None:
+        yield "content-language", attributes.content_language
+    if attributes.cache_control is not None:
+        yield "cache-control", attributes.cache_control
+
+
+def check_attributes(attributes: Attributes) -> Attributes:
+    """`attributes` themselves, when they can be kept and travel in headers unchanged.
+
+    Raises:
+        InvalidMetadata: more than 8 KiB in all, a name that is no lower-case header token, or a value with
+            control characters, lone surrogates or white space at its ends.
+    """
+    size = 0
+    for name, value in fields(attributes):
+        size += len(name) + _value_size(name, value)
+    for name, value in attributes.metadata.items():
+        if not _NAME.fullmatch(name):
+            raise InvalidMetadata(
+                f"the metadata name {name!r} is not made of lower-case letters, digits and !#$%&'*+.^_`|~-"
+            )
+        size += len(name) + _value_size(name, value)
+    if size > MAX_ATTRIBUTES_SIZE:
+        raise InvalidMetadata(f"kept headers and metadata have {size} bytes; {MAX_ATTRIBUTES_SIZE} are accepted")
+    return attributes
+
+
+def _value_size(name: str, value: str) -> int:
+    if _CONTROL.search(value) or value != value.strip(" \t"):
+        raise InvalidMetadata(f"the value of {name!r} has control characters, or white space at its ends")
+    try:
+        return len(value.encode())
+    except UnicodeEncodeError:
+        raise InvalidMetadata(f"the value of {name!r} is not valid Unicode") from None

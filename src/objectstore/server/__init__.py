@@ -1,0 +1,1 @@
+"""The HTTP side: the application, its data plane, and the error handler."""

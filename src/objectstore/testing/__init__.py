@@ -1,0 +1,1 @@
+"""Shipped for the tests of backends: conformance suite, model, faults."""

@@ -1,0 +1,404 @@
+"""Header fields ⇄ values. Server code reads requests and writes responses with this; the client the reverse.
+
+Field names are bytes in lower case, as ASGI has them. Values are decoded as UTF-8: metadata may hold any text,
+and every HTTP library passes bytes above 0x7F through (obs-text, RFC 9110 §5.5).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from email.utils import format_datetime, parsedate_to_datetime
+from functools import lru_cache
+from typing import Final, TypeAlias
+
+from objectstore.core.attributes import check_attributes, fields
+from objectstore.core.digests import SIZES
+from objectstore.errors import BadRequest, InvalidDigest, InvalidMetadata
+from objectstore.values import (
+    DEFAULT_CONTENT_TYPE,
+    NO_ATTRIBUTES,
+    NOTHING,
+    UNCONDITIONAL,
+    Attributes,
+    Bounded,
+    ByteRange,
+    Conditions,
+    Etags,
+    From,
+    Last,
+    ObjectInfo,
+)
+
+Fields: TypeAlias = Mapping[bytes, bytes]
+FieldList: TypeAlias = list[tuple[bytes, bytes]]
+
+META: Final = b"x-object-meta-"
+COPY_FROM: Final = b"x-copy-from"
+MAX_RANGES: Final = 64  # a request for more is answered with the whole object (RFC 9110 §14.2 allows it)
+
+_CONDITIONAL: Final = frozenset({b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since"})
+_KEPT: Final = {
+    b"content-type": "content_type",
+    b"content-encoding": "content_encoding",
+    b"content-disposition": "content_disposition",
+    b"content-language": "content_language",
+    b"cache-control": "cache_control",
+}
+_ETAG: Final = re.compile(rb'\s*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"\s*(?:,|$)')
+_RANGE: Final = re.compile(rb"(\d*)-(\d*)", re.ASCII)
+# Stored bytes are not ours: a browser is neither to guess their type nor to run them.
+_GUARDS: Final = ((b"x-content-type-options", b"nosniff"), (b"content-security-policy", b"sandbox"))
+# Digest fields of RFC 9530 name fewer algorithms than are known here.
+_DIGEST_NAMES: Final = {"sha-256": "sha-256", "sha-512": "sha-512", "md5": "md5", "sha": "sha-1"}
+
+
+def fields_of(pairs: Iterable[tuple[bytes, bytes]]) -> Fields:
+    """Fields by name; lines of the same name joined by commas (RFC 9110 §5.3).
+
+    Raises:
+        BadRequest: a field that may stand once only stands twice, with different values.
+    """
+    pairs = list(pairs)
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    joined: dict[bytes, bytes] = {}
+    for name, value in pairs:
+        if name not in joined:
+            joined[name] = value
+        elif name in _LISTS:
+            joined[name] += b", " + value
+        elif joined[name] != value:
+            raise BadRequest(f"the header {name.decode('latin-1')!r} stands twice with different values")
+    return joined
+
+
+_LISTS: Final = frozenset(
+    {
+        b"if-match",
+        b"if-none-match",
+        b"range",
+        b"accept",
+        b"accept-encoding",
+        b"accept-language",
+        b"cache-control",
+        b"content-digest",
+        b"content-encoding",
+        b"content-language",
+        b"repr-digest",
+        b"cookie",
+        b"connection",
+        b"via",
+        b"forwarded",
+        b"x-forwarded-for",
+        b"x-forwarded-proto",
+        b"x-forwarded-host",
+        b"traceparent",
+        b"tracestate",
+    }
+)
+
+
+# Dates
+
+
+@lru_cache(maxsize=4096)
+def _http_date(second: int) -> bytes:
+    return format_datetime(datetime.fromtimestamp(second, UTC), usegmt=True).encode()
+
+
+def http_date(time: datetime) -> bytes:
+    """An IMF-fixdate (RFC 9110 §5.6.7); fractions of a second are cut."""
+    return _http_date(int(time.timestamp()))
+
+
+def parse_http_date(value: bytes | None) -> datetime | None:
+    """The time in a date field. None when absent or unreadable: then the field is ignored (RFC 9110 §13.1.3)."""
+    if value is None:
+        return None
+    try:
+        time = parsedate_to_datetime(value.decode("ascii"))
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+
+
+# Conditions
+
+
+def format_etag(etag: str) -> bytes:
+    return b'"' + etag.encode("latin-1") + b'"'
+
+
+def parse_etag(value: bytes) -> str:
+    """The opaque part of an `ETag` field."""
+    return value.removeprefix(b"W/").strip(b'"').decode("latin-1")
+
+
+def parse_conditions(found: Fields) -> Conditions:
+    """The preconditions of a request.
+
+    Raises:
+        BadRequest: an entity tag list that cannot be read: a condition is never ignored.
+    """
+    if _CONDITIONAL.isdisjoint(found):
+        return UNCONDITIONAL
+    return Conditions(
+        if_match=_etags(found, b"if-match", strong=True),
+        if_none_match=_etags(found, b"if-none-match", strong=False),
+        if_modified_since=parse_http_date(found.get(b"if-modified-since")),
+        if_unmodified_since=parse_http_date(found.get(b"if-unmodified-since")),
+    )
+
+
+def parse_if_range(value: bytes) -> str | datetime | None:
+    """The etag or time of an `If-Range` field; None for one that can never hold (RFC 9110 §13.1.5)."""
+    if value.startswith(b'"'):
+        return parse_etag(value)
+    return parse_http_date(value)
+
+
+def format_conditions(conditions: Conditions) -> FieldList:
+    found: FieldList = []
+    if conditions.if_match is not None:
+        found.append((b"if-match", _format_etags(conditions.if_match)))
+    if conditions.if_none_match is not None:
+        found.append((b"if-none-match", _format_etags(conditions.if_none_match)))
+    if conditions.if_modified_since is not None:
+        found.append((b"if-modified-since", http_date(conditions.if_modified_since)))
+    if conditions.if_unmodified_since is not None:
+        found.append((b"if-unmodified-since", http_date(conditions.if_unmodified_since)))
+    return found
+
+
+def parse_etags(value: bytes, *, strong: bool) -> Etags:
+    """The tags of a list; with `strong`, weak ones are left out, since they match nothing (RFC 9110 §8.8.3.2).
+
+    Raises:
+        BadRequest: not `*` and not a list of quoted tags.
+    """
+    if value.strip() == b"*":
+        return "*"
+    tags: list[str] = []
+    at = 0
+    while at < len(value):
+        found = _ETAG.match(value, at)
+        if found is None:
+            raise BadRequest('an entity tag condition is * or a list of tags in double quotes, as in "abc", "def"')
+        if not (strong and found[1]):
+            tags.append(found[2].decode("latin-1"))
+        at = found.end()
+    if not value.strip():
+        raise BadRequest("an entity tag condition is empty")
+    return tuple(tags)
+
+
+def _etags(found: Fields, name: bytes, *, strong: bool) -> Etags | None:
+    value = found.get(name)
+    return None if value is None else parse_etags(value, strong=strong)
+
+
+def _format_etags(etags: Etags) -> bytes:
+    # A list without a tag matches nothing; the field cannot say so but with a tag that no object has.
+    return b"*" if etags == "*" else b", ".join(map(format_etag, etags)) or b'""'
+
+
+# Ranges
+
+
+def parse_ranges(value: bytes | None) -> tuple[ByteRange, ...]:
+    """The ranges of a `Range` field; none when it is absent, malformed, in another unit or immoderate.
+
+    A field that cannot be read is ignored (RFC 9110 §14.2), as is one with more than MAX_RANGES ranges.
+    """
+    if value is None:
+        return ()
+    unit, _, listed = value.partition(b"=")
+    if unit.strip().lower() != b"bytes":
+        return ()
+    if listed.count(b",") >= MAX_RANGES:
+        return ()
+    ranges: list[ByteRange] = []
+    for item in listed.split(b","):
+        spec = item.strip(b" \t")
+        if not spec:
+            continue
+        one = _range(spec)
+        if one is None:
+            return ()
+        ranges.append(one)
+    return tuple(ranges)
+
+
+def _range(spec: bytes) -> ByteRange | None:
+    found = _RANGE.fullmatch(spec)
+    # No size has 20 digits; int() of thousands would take its time.
+    if found is None or max(len(found[1]), len(found[2])) > 19:
+        return None
+    first, last = found[1], found[2]
+    if first and last:
+        return Bounded(int(first), int(last) + 1) if int(first) <= int(last) else None
+    if first:
+        return From(int(first))
+    return Last(int(last)) if last else None
+
+
+def format_range(wanted: ByteRange) -> bytes:
+    match wanted:
+        case Bounded(start, stop):
+            return b"bytes=%d-%d" % (start, stop - 1)
+        case From(start):
+            return b"bytes=%d-" % start
+        case Last(length):
+            return b"bytes=-%d" % length
+
+
+def format_content_range(start: int, stop: int, size: int) -> bytes:
+    return b"bytes %d-%d/%d" % (start, stop - 1, size)
+
+
+def parse_content_range(value: bytes) -> tuple[int, int, int]:
+    """Start, stop (end exclusive) and size in bytes of a `Content-Range`. Raises BadRequest."""
+    found = re.fullmatch(rb"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})", value)
+    if found is None:
+        raise BadRequest("a Content-Range that cannot be read")
+    return int(found[1]), int(found[2]) + 1, int(found[3])
+
+
+# Attributes
+
+
+def parse_attributes(found: Fields) -> Attributes:
+    """What a PUT says of its object. Raises InvalidMetadata."""
+    kept: dict[str, str] = {}
+    metadata: dict[str, str] = {}
+    for name, value in found.items():
+        attribute = _KEPT.get(name)
+        if attribute is not None:
+            kept[attribute] = _text(name, value)
+        elif name.startswith(META):
+            metadata[_text(name, name[len(META) :])] = _text(name, value)
+    if not kept and not metadata:
+        return NO_ATTRIBUTES
+    return check_attributes(
+        Attributes(
+            content_type=kept.get("content_type"),
+            content_encoding=kept.get("content_encoding"),
+            content_disposition=kept.get("content_disposition"),
+            content_language=kept.get("content_language"),
+            cache_control=kept.get("cache_control"),
+            metadata=metadata or NOTHING,
+        )
+    )
+
+
+def _text(name: bytes, value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise InvalidMetadata(f"the header {name.decode('latin-1')!r} is not valid UTF-8") from None
+
+
+def format_attributes(attributes: Attributes) -> FieldList:
+    """The attributes as header fields, for requests and responses alike."""
+    found = [(name.encode(), value.encode()) for name, value in fields(attributes)]
+    found += [(META + name.encode(), value.encode()) for name, value in attributes.metadata.items()]
+    return found
+
+
+# Digests
+
+
+def parse_expected(found: Fields) -> dict[str, bytes]:
+    """The digests that a body has to have, from `Content-Digest`, `Repr-Digest` and `Content-MD5`.
+
+    Algorithms that RFC 9530 or this store does not know are passed over, as the RFC asks.
+
+    Raises:
+        InvalidDigest: a known algorithm with a value that is not its digest.
+    """
+    expected: dict[str, bytes] = {}
+    for name in (b"content-digest", b"repr-digest"):
+        value = found.get(name)
+        if value is not None:
+            expected.update(parse_digests(value))
+    value = found.get(b"content-md5")
+    if value is not None:
+        expected["md5"] = _raw_digest("md5", value)
+    return expected
+
+
+def parse_digests(value: bytes) -> dict[str, bytes]:
+    """The dictionary of byte sequences of a digest field (RFC 9530 §2, RFC 8941 §3.2). Raises InvalidDigest."""
+    digests: dict[str, bytes] = {}
+    for item in value.split(b","):
+        name, equals, quoted = item.strip(b" \t").partition(b"=")
+        known = _DIGEST_NAMES.get(name.decode("latin-1").lower())
+        if known is None:
+            continue
+        sequence = quoted.partition(b";")[0].strip()
+        if not equals or len(sequence) < 2 or sequence[:1] != b":" or sequence[-1:] != b":":
+            raise InvalidDigest(f"a {known} digest stands between colons, as in {known}=:BASE64:")
+        digests[known] = _raw_digest(known, sequence[1:-1])
+    return digests
+
+
+def _raw_digest(algorithm: str, encoded: bytes) -> bytes:
+    try:
+        raw = base64.b64decode(encoded, validate=True)
+    except binascii.Error:
+        raw = b""
+    if len(raw) != SIZES[algorithm]:
+        raise InvalidDigest(f"a {algorithm} digest has {SIZES[algorithm]} bytes, in Base64")
+    return raw
+
+
+def format_digest(sha256: bytes) -> bytes:
+    return b"sha-256=:" + binascii.b2a_base64(sha256, newline=False) + b":"
+
+
+# Whole responses
+
+
+def format_info(info: ObjectInfo) -> FieldList:
+    """The fields that describe an object, those of its length and range excepted."""
+    found: FieldList = [
+        (b"etag", format_etag(info.etag)),
+        (b"last-modified", http_date(info.modified)),
+        (b"accept-ranges", b"bytes"),
+        *_GUARDS,
+    ]
+    sha256 = info.digests.get("sha-256")
+    if sha256 is not None:
+        found.append((b"repr-digest", format_digest(sha256)))
+    attributes = info.attributes
+    if attributes is not NO_ATTRIBUTES:
+        found += format_attributes(attributes)
+    if attributes.content_type is None:
+        found.append((b"content-type", DEFAULT_CONTENT_TYPE.encode()))
+    return found
+
+
+def parse_info(key: str, found: Fields, size: int) -> ObjectInfo:
+    """What the fields of a response tell of the object. `created` is not among them: `modified` stands for it.
+
+    Raises:
+        BadRequest: no etag or date, so that this is no answer of an object store.
+    """
+    etag, modified = found.get(b"etag"), parse_http_date(found.get(b"last-modified"))
+    if etag is None or modified is None:
+        raise BadRequest("the response has no ETag or Last-Modified: is this URL an object store?")
+    digest = found.get(b"repr-digest")
+    return ObjectInfo(
+        key=key,
+        size=size,
+        etag=parse_etag(etag),
+        created=modified,
+        modified=modified,
+        digests=parse_digests(digest) if digest is not None else {},
+        attributes=parse_attributes(found),
+    )
