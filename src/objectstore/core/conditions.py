@@ -59,6 +59,18 @@ def check_read(conditions: Conditions, current: ObjectInfo) -> None:
         raise NotModified(current.etag)
 
 
+def check_source(conditions: Conditions, current: ObjectInfo) -> None:
+    """Nothing, when an object may be copied from: as for a read, but there is no reader whose copy could be current.
+
+    Raises:
+        PreconditionFailed: a condition does not hold.
+    """
+    try:
+        check_read(conditions, current)
+    except NotModified:
+        raise PreconditionFailed(current.key) from None
+
+
 def _whole_second(time: datetime) -> datetime:
     # HTTP dates have whole seconds; Last-Modified was cut to them before the client sent it back.
     return time.replace(microsecond=0)
