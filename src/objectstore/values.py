@@ -12,6 +12,16 @@ DEFAULT_CONTENT_TYPE: Final = "application/octet-stream"
 NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 NO_DIGESTS: Final[Mapping[str, bytes]] = MappingProxyType({})
 
+
+# Python 3.11 takes a read-only mapping for a mutable default and refuses it.
+def _nothing() -> Mapping[str, str]:
+    return NOTHING
+
+
+def _no_digests() -> Mapping[str, bytes]:
+    return NO_DIGESTS
+
+
 Body: TypeAlias = bytes | AsyncIterable[bytes]
 """What is to be stored: all of it in hand, or chunks as they come."""
 
@@ -28,7 +38,7 @@ class Attributes:
     content_disposition: str | None = None
     content_language: str | None = None
     cache_control: str | None = None
-    metadata: Mapping[str, str] = NOTHING  # names in lower case
+    metadata: Mapping[str, str] = field(default_factory=_nothing)  # names in lower case
 
 
 NO_ATTRIBUTES: Final = Attributes()
@@ -43,7 +53,7 @@ class ObjectInfo:
     etag: str  # opaque, unquoted; another one after every write
     created: datetime  # aware, UTC: when this key was first written since it was last absent
     modified: datetime  # aware, UTC: when these bytes were written
-    digests: Mapping[str, bytes] = NO_DIGESTS  # algorithm as in RFC 9530 ("sha-256") to raw digest
+    digests: Mapping[str, bytes] = field(default_factory=_no_digests)  # algorithm (RFC 9530: "sha-256") to raw digest
     attributes: Attributes = NO_ATTRIBUTES
 
 
@@ -96,7 +106,7 @@ class PutOptions:
     attributes: Attributes = NO_ATTRIBUTES
     conditions: Conditions = UNCONDITIONAL
     size: int | None = None  # bytes, when known beforehand; another length is IncompleteBody
-    expected: Mapping[str, bytes] = NO_DIGESTS  # digests that the body must have, else DigestMismatch
+    expected: Mapping[str, bytes] = field(default_factory=_no_digests)  # the body must have these, else DigestMismatch
     digests: frozenset[str] = frozenset()  # algorithms to compute and keep beside sha-256
     etag: str | None = None  # instead of one of the backend's choosing
 
@@ -191,7 +201,7 @@ class Part:
     size: int  # bytes
     etag: str  # opaque, unquoted
     modified: datetime  # aware, UTC
-    digests: Mapping[str, bytes] = NO_DIGESTS
+    digests: Mapping[str, bytes] = field(default_factory=_no_digests)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
