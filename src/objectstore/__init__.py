@@ -2,4 +2,95 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from objectstore.errors import (
+    AlreadyExists,
+    BadRequest,
+    Corrupted,
+    DigestMismatch,
+    Forbidden,
+    IncompleteBody,
+    InternalError,
+    InvalidCursor,
+    InvalidKey,
+    InvalidMetadata,
+    InvalidParameter,
+    InvalidRange,
+    NotFound,
+    NotModified,
+    ObjectStoreError,
+    PreconditionFailed,
+    RateLimited,
+    Retryable,
+    StorageFull,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+    Unsupported,
+    UploadNotFound,
+)
+from objectstore.values import (
+    ONLY_IF_ABSENT,
+    UNCONDITIONAL,
+    Attributes,
+    Bounded,
+    ByteRange,
+    Conditions,
+    From,
+    Last,
+    ObjectInfo,
+)
+
+if TYPE_CHECKING:
+    from objectstore.client.aio import AsyncRestStore
+    from objectstore.client.sync import RestStore
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "ONLY_IF_ABSENT",
+    "UNCONDITIONAL",
+    "AlreadyExists",
+    "AsyncRestStore",
+    "Attributes",
+    "BadRequest",
+    "Bounded",
+    "ByteRange",
+    "Conditions",
+    "Corrupted",
+    "DigestMismatch",
+    "Forbidden",
+    "From",
+    "IncompleteBody",
+    "InternalError",
+    "InvalidCursor",
+    "InvalidKey",
+    "InvalidMetadata",
+    "InvalidParameter",
+    "InvalidRange",
+    "Last",
+    "NotFound",
+    "NotModified",
+    "ObjectInfo",
+    "ObjectStoreError",
+    "PreconditionFailed",
+    "RateLimited",
+    "RestStore",
+    "Retryable",
+    "StorageFull",
+    "TooLarge",
+    "Unauthenticated",
+    "Unavailable",
+    "Unsupported",
+    "UploadNotFound",
+]
+
+
+def __getattr__(name: str) -> object:
+    # The clients bring an HTTP library with them, which the server has no use for.
+    if name in {"RestStore", "AsyncRestStore"}:
+        from objectstore import client
+
+        return getattr(client, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
