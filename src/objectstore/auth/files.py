@@ -1,0 +1,93 @@
+"""Replacing a small file as a whole, one process at a time.
+
+A reader, and the next start after a crash, finds the old contents or the new ones. The one exception is a
+file that is itself a mount point, as when a container is given a single file: it cannot be replaced, so it
+is written over in place.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+PRIVATE: Final = 0o600
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of the file at `path`, waiting for it: a file of its own beside it, as `path` gets replaced.
+
+    The lock file stays: removing it would let two processes hold locks on two files of one name.
+    """
+    fd = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+def replace_contents(path: Path, contents: bytes) -> None:
+    """Make `contents` all that the file at `path` holds, durably, readable by its owner only."""
+    temporary = _written_beside(path, contents)
+    try:
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink()
+        if error.errno != errno.EBUSY:
+            raise
+        _overwrite(path, contents)
+    except BaseException:
+        temporary.unlink()
+        raise
+    _sync_folder(path.parent)
+
+
+def _written_beside(path: Path, contents: bytes) -> Path:
+    fd, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # made with mode 0600
+    temporary = Path(name)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            _keep_owner(path, file.fileno())
+            file.write(contents)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        temporary.unlink()
+        raise
+    return temporary
+
+
+def _keep_owner(path: Path, fd: int) -> None:
+    # An administrator's edit must not take the file away from the account that the server runs under.
+    with suppress(FileNotFoundError, PermissionError):
+        old = path.stat()
+        if (old.st_uid, old.st_gid) != (os.geteuid(), os.getegid()):
+            os.fchown(fd, old.st_uid, old.st_gid)
+
+
+def _overwrite(path: Path, contents: bytes) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        # One write that also blanks out what was longer, so that a reader finds all of the new contents at once.
+        size = os.fstat(fd).st_size
+        os.pwrite(fd, contents.ljust(size), 0)
+        os.ftruncate(fd, len(contents))
+        os.fchmod(fd, PRIVATE)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
