@@ -64,6 +64,10 @@ class Bounded:
     start: int
     stop: int
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < self.stop:
+            raise ValueError(f"a range has 0 <= start < stop, not {self.start} and {self.stop}")
+
 
 @dataclass(frozen=True, slots=True)
 class From:
@@ -71,12 +75,20 @@ class From:
 
     start: int
 
+    def __post_init__(self) -> None:
+        if self.start < 0:
+            raise ValueError(f"a range starts at 0 or later, not at {self.start}; Last counts from the end")
+
 
 @dataclass(frozen=True, slots=True)
 class Last:
     """The last `length` bytes, or all of a shorter object."""
 
     length: int
+
+    def __post_init__(self) -> None:
+        if self.length < 0:
+            raise ValueError(f"the length of a range is not negative, as {self.length} is")
 
 
 ByteRange: TypeAlias = Bounded | From | Last
@@ -93,6 +105,12 @@ class Conditions:
     if_none_match: Etags | None = None
     if_modified_since: datetime | None = None  # reads only
     if_unmodified_since: datetime | None = None
+
+    def __post_init__(self) -> None:
+        for etags in (self.if_match, self.if_none_match):
+            # A lone str would be taken for a collection of one-letter etags.
+            if isinstance(etags, str) and etags != "*":
+                raise TypeError(f"etags are '*' or a tuple: ({etags!r},)")
 
 
 UNCONDITIONAL: Final = Conditions()
@@ -140,6 +158,10 @@ class ListQuery:
     start: str = ""
     limit: int = 100  # keys and groups together, at least 1
     details: bool = False
+
+    def __post_init__(self) -> None:
+        if self.limit < 1:
+            raise ValueError(f"a page holds at least one key, not {self.limit}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

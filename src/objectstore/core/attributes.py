@@ -18,16 +18,16 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def fields(attributes: Attributes) -> Iterator[tuple[str, str]]:
-    """Each attribute that is set, as (HTTP field name in lower case, value), without the metadata."""
-    if attributes.content_type is not None:
+    """Each attribute that says something, as (HTTP field name in lower case, value), without the metadata."""
+    if attributes.content_type:
         yield "content-type", attributes.content_type
-    if attributes.content_encoding is not None:
+    if attributes.content_encoding:
         yield "content-encoding", attributes.content_encoding
-    if attributes.content_disposition is not None:
+    if attributes.content_disposition:
         yield "content-disposition", attributes.content_disposition
-    if attributes.content_language is not None:
+    if attributes.content_language:
         yield "content-language", attributes.content_language
-    if attributes.cache_control is not None:
+    if attributes.cache_control:
         yield "cache-control", attributes.cache_control
 
 
