@@ -1,0 +1,342 @@
+"""The backend of plain files: what waits for a disk runs in threads, what the kernel knows is asked at once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Final, ParamSpec, Self, TypeVar
+
+from objectstore.backends.contract import Uploads
+from objectstore.backends.filesystem import paths, walk
+from objectstore.backends.filesystem.failures import translated, translating
+from objectstore.backends.filesystem.staging import Draft
+from objectstore.backends.filesystem.tree import Tree
+from objectstore.backends.staged import StagedUploads
+from objectstore.core.conditions import check_read, check_write
+from objectstore.core.digests import check_digests
+from objectstore.core.ranges import resolve
+from objectstore.core.streams import blocks, sized
+from objectstore.errors import ConfigurationError, Corrupted, NotFound, ObjectStoreError, StorageFull
+from objectstore.values import (
+    UNCONDITIONAL,
+    Body,
+    Capabilities,
+    Conditions,
+    CopyOptions,
+    FileSpan,
+    GetOptions,
+    Inline,
+    ListPage,
+    ListQuery,
+    ObjectInfo,
+    PutOptions,
+    Reading,
+)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_THREADS: Final = 16  # as many syncs may wait for the disk at once; a journal takes them together
+_BLOCK_SIZE: Final = 512 * 1024  # bytes hashed and written in one go
+_IN_HAND: Final = 64 * 1024  # bytes: what is shorter is read at once rather than sent from the file
+_REMOVED_TOGETHER: Final = 64  # objects whose removals are synced together, each by a descriptor at most
+_PUT: Final = PutOptions()
+_GET: Final = GetOptions()
+_COPY: Final = CopyOptions()
+_NOWAIT: Final = getattr(os, "RWF_NOWAIT", None)  # Linux: read what is in memory, and say so when it is not
+
+_CAPABILITIES: Final = Capabilities(
+    name=paths.NAME,
+    # Of files that other programs put there, none is.
+    digests=False,
+    notes=(
+        f"A key that no path can be is refused: empty, '.' and '..' segments, long ones, those under {paths.HIDDEN}/.",
+        "An object cannot be the folder of another: one of `a` and `a/b`, whichever comes second, is refused.",
+        "Files put there by other programs are objects, without attributes and digests.",
+        "Symbolic links are not followed, and names that are not UTF-8 are passed over.",
+        "A page of a listing reads the names of a whole folder, however many they are.",
+        "Conditions hold between all processes of this program; other programs that write files know nothing of them.",
+    ),
+)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _no_step(_name: str) -> None:
+    pass
+
+
+class FilesystemBackend:
+    """Objects as plain files under `root`, which is made if it is not there; `a/b.txt` is the file `root/a/b.txt`.
+
+    Several processes may have the same root open, and other programs may read, add, change and remove files in it.
+    `carry_records=False` keeps what is known of an object in a file beside it even where the file system has
+    extended attributes, for data that is moved by tools which drop those. `step` is told how far a change has come.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        clock: Callable[[], datetime] = _now,
+        step: Callable[[str], None] = _no_step,
+        carry_records: bool = True,
+    ) -> None:
+        self._path = root
+        self._clock = clock
+        self._step = step
+        self._carry_records = carry_records
+        self._opened: tuple[Tree, ThreadPoolExecutor] | None = None
+        self._parts: FilesystemBackend | None = None
+        self._uploads: StagedUploads | None = None
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return _CAPABILITIES
+
+    @property
+    def uploads(self) -> Uploads:
+        if self._uploads is None:
+            # Opened only now, since it is a store of this kind itself.
+            self._parts = FilesystemBackend(self._path / paths.HIDDEN / "uploads", clock=self._clock)
+            self._parts._open()  # noqa: SLF001  of the same class
+            self._uploads = StagedUploads(self, self._parts, clock=self._clock, new_id=lambda: secrets.token_hex(16))
+        return self._uploads
+
+    async def __aenter__(self) -> Self:
+        await asyncio.to_thread(self._open)
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._uploads is not None:
+            await self._uploads.settle()
+        if self._parts is not None:
+            await asyncio.to_thread(self._parts._close)  # noqa: SLF001  of the same class
+        self._parts = self._uploads = None
+        await asyncio.to_thread(self._close)
+
+    async def put(self, key: str, body: Body, options: PutOptions = _PUT) -> ObjectInfo:
+        draft = self.tree.draft(key, options.digests.union(options.expected))
+        if options.conditions is not UNCONDITIONAL:
+            # Now, so that a body that cannot be kept is not taken in; the check that counts is made with the write.
+            with translating(key):
+                check_write(options.conditions, key, self._look(key))
+        incoming = _Incoming(key, options, draft, self)
+        try:
+            async for block in blocks(sized(body, options.size), _BLOCK_SIZE):
+                await incoming.take(block)
+            return await incoming.finish()
+        finally:
+            incoming.close()
+
+    def get(self, key: str, options: GetOptions = _GET) -> AbstractAsyncContextManager[Reading]:
+        return _Outgoing(key, options, self)
+
+    async def head(self, key: str) -> ObjectInfo:
+        with translating(key):
+            info = self._look(key)
+        if info is None:
+            raise NotFound(key)
+        return info
+
+    async def delete(self, key: str, conditions: Conditions = UNCONDITIONAL) -> None:
+        (error,) = await self.run(self._remove, [key], conditions)
+        if error is not None:
+            raise error
+
+    async def delete_many(self, keys: Sequence[str]) -> Sequence[ObjectStoreError | None]:
+        results: list[ObjectStoreError | None] = []
+        for at in range(0, len(keys), _REMOVED_TOGETHER):
+            results += await self.run(self._remove, keys[at : at + _REMOVED_TOGETHER], UNCONDITIONAL)
+        return results
+
+    async def copy(self, source: str, target: str, options: CopyOptions = _COPY) -> ObjectInfo:
+        with translating(target):
+            return await self.run(self.tree.copy, source, target, options)
+
+    async def list(self, query: ListQuery) -> ListPage:
+        with translating():
+            return await self.run(walk.list_page, self.tree.root, query, self._look)
+
+    async def check(self) -> None:
+        with translating():
+            free_bytes, free_files = await self.run(self.tree.check)
+        if not free_bytes or not free_files:
+            raise StorageFull(f"{paths.NAME} has no room left")
+
+    @property
+    def tree(self) -> Tree:
+        return self._require()[0]
+
+    def submit(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Begin in a thread what may wait for the disk."""
+        return self._require()[1].submit(call, *args, **kwargs)
+
+    async def run(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do it, and wait. Cancelling leaves it to come to its end by itself."""
+        return await asyncio.wrap_future(self.submit(call, *args, **kwargs))
+
+    def _require(self) -> tuple[Tree, ThreadPoolExecutor]:
+        if self._opened is None:
+            raise RuntimeError("the backend is not open: use it within 'async with'")
+        return self._opened
+
+    def _open(self) -> None:
+        try:
+            tree = Tree(self._path, clock=self._clock, step=self._step, carry_records=self._carry_records)
+        except OSError as error:
+            raise ConfigurationError(
+                f"{paths.NAME} cannot use the folder {str(self._path)!r}: {error.strerror}; "
+                "it has to be a folder that this process may write to"
+            ) from error
+        self._opened = tree, ThreadPoolExecutor(_THREADS, thread_name_prefix="filesystem")
+
+    def _close(self) -> None:
+        tree, threads = self._require()
+        threads.shutdown()
+        tree.close()
+        self._opened = None
+
+    def _look(self, key: str) -> ObjectInfo | None:
+        found = self.tree.look(key)
+        return None if found is None else found.info
+
+    def _remove(self, keys: Sequence[str], conditions: Conditions) -> Sequence[ObjectStoreError | None]:
+        results: list[ObjectStoreError | None] = []
+        touched: dict[int, int] = {}
+        try:
+            for key in keys:
+                try:
+                    folder = self.tree.remove(key, conditions)
+                except OSError as error:
+                    results.append(translated(error, key))
+                except ObjectStoreError as error:
+                    results.append(error)
+                else:
+                    results.append(None)
+                    inode = os.fstat(folder).st_ino
+                    if inode in touched:
+                        os.close(folder)
+                    else:
+                        touched[inode] = folder
+            with translating():
+                for folder in touched.values():
+                    os.fsync(folder)
+        finally:
+            for folder in touched.values():
+                os.close(folder)
+        self._step("after_folder_sync")
+        return results
+
+
+class _Incoming:
+    """A body on its way to disk: while one block is hashed and written, the next is awaited.
+
+    The last block is written by the thread that makes the object, so a small one costs a single change of threads.
+    """
+
+    def __init__(self, key: str, options: PutOptions, draft: Draft, backend: FilesystemBackend) -> None:
+        self._key = key
+        self._options = options
+        self._draft = draft
+        self._backend = backend
+        self._held: bytes = b""
+        self._writing: Future[None] | None = None
+        self._making: Future[ObjectInfo] | None = None
+
+    async def take(self, block: bytes) -> None:
+        if self._held:
+            await self._written()
+            self._writing = self._backend.submit(self._draft.write, self._held)
+        self._held = block
+
+    async def finish(self) -> ObjectInfo:
+        await self._written()
+        self._making = self._backend.submit(self._make)
+        with translating(self._key):
+            return await asyncio.wrap_future(self._making)
+
+    def close(self) -> None:
+        """Leave nothing behind, whatever became of the body."""
+        # Once a thread makes the object it is not interrupted, and cleans up itself.
+        if self._making is None or self._making.cancel():
+            self._backend.submit(self._draft.discard)
+
+    async def _written(self) -> None:
+        if self._writing is not None:
+            with translating(self._key):
+                await asyncio.wrap_future(self._writing)
+
+    def _make(self) -> ObjectInfo:
+        draft = self._draft
+        try:
+            draft.write(self._held)
+            digests = draft.digester.digests()
+            check_digests(self._options.expected, digests)
+            return self._backend.tree.commit(self._key, draft, digests, self._options)
+        finally:
+            draft.discard()
+
+
+class _Outgoing(AbstractAsyncContextManager[Reading]):
+    """A reading. Looking a file up takes the kernel microseconds, so it is done without a change of threads."""
+
+    def __init__(self, key: str, options: GetOptions, backend: FilesystemBackend) -> None:
+        self._key = key
+        self._options = options
+        self._backend = backend
+        self._fd: int | None = None
+
+    async def __aenter__(self) -> Reading:
+        with translating(self._key):
+            fd, found = self._backend.tree.open(self._key)
+            try:
+                check_read(self._options.conditions, found.info)
+                start, stop = resolve(self._options.range, found.info.size)
+                if stop - start > _IN_HAND:
+                    reading = Reading(found.info, start, stop, FileSpan(fd, start, stop))
+                    self._fd = fd
+                    return reading
+                data = await self._read(fd, start, stop - start)
+                return Reading(found.info, start, stop, Inline(data))
+            finally:
+                if self._fd is None:
+                    os.close(fd)
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+
+    async def _read(self, fd: int, start: int, length: int) -> bytes:
+        data = _read_from_memory(fd, start, length)
+        if len(data) < length:
+            data = await self._backend.run(os.pread, fd, length, start)
+        if len(data) < length:
+            raise Corrupted(f"the file of {self._key!r} was cut short while it was read")
+        return data
+
+
+def _read_from_memory(fd: int, start: int, length: int) -> bytes:
+    """The bytes if the kernel has them in memory, else fewer or none."""
+    if _NOWAIT is None:
+        return b""
+    data = bytearray(length)
+    try:
+        found = os.preadv(fd, [data], start, _NOWAIT)
+    except OSError:
+        # Not in memory (EAGAIN), or not to be asked like this of this file system.
+        return b""
+    return bytes(data[:found])

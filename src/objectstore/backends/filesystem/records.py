@@ -1,0 +1,141 @@
+"""What we remember of an object beside its bytes, and whether a file is still the one that it was said of.
+
+A record names the size and the time of last change (to the nanosecond, set by us when the file is written) of the
+file that it describes. A file that another program replaced or edited has others, so the record is stale: nothing
+of it is believed. A time without a fraction says little, since some file systems keep nothing finer; there the
+inode must be the same too. Elsewhere it need not be, so that records outlive a move to another disk.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from objectstore.core.attributes import check_attributes
+from objectstore.errors import InvalidMetadata
+from objectstore.values import NO_ATTRIBUTES, NO_DIGESTS, Attributes, ObjectInfo
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST: Final = datetime(9999, 12, 31, tzinfo=UTC)
+_EARLIEST: Final = datetime(1, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_SECOND: Final = 1_000_000_000  # nanoseconds
+_ETAG: Final = re.compile(r"[\x21\x23-\x7e\x80-\xff]+")  # RFC 9110 §8.8.3
+_ATTRIBUTES: Final = tuple(field.name for field in fields(Attributes) if field.name != "metadata")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What was said of an object when its file was written."""
+
+    size: int  # bytes
+    mtime_ns: int
+    inode: int
+    etag: str
+    created: datetime  # aware, UTC
+    digests: Mapping[str, bytes]
+    attributes: Attributes
+
+    def describes(self, file: os.stat_result) -> bool:
+        """Whether this file is, unchanged, the one that the record is about."""
+        return (
+            self.size == file.st_size
+            and self.mtime_ns == file.st_mtime_ns
+            and (self.mtime_ns % _SECOND != 0 or self.inode == file.st_ino)
+        )
+
+
+def info_of(key: str, file: os.stat_result, record: Record | None) -> ObjectInfo:
+    """What is known of the object in this file; without a record, what the file system tells.
+
+    The etag of a file without a record follows from everything that changes when it is written.
+    """
+    modified = _time(file.st_mtime_ns)
+    if record is None:
+        return ObjectInfo(key=key, size=file.st_size, etag=_foreign_etag(file), created=modified, modified=modified)
+    return ObjectInfo(
+        key=key,
+        size=file.st_size,
+        etag=record.etag,
+        created=record.created,
+        modified=modified,
+        digests=record.digests,
+        attributes=record.attributes,
+    )
+
+
+def nanoseconds(time: datetime) -> int:
+    """Since 1970, as file systems count."""
+    return (time - _EPOCH) // _MICROSECOND * 1000
+
+
+def dump(record: Record) -> dict[str, Any]:
+    """The record as a value of JSON; what is not set is left out."""
+    value: dict[str, Any] = {
+        "size": record.size,
+        "mtime_ns": record.mtime_ns,
+        "inode": record.inode,
+        "etag": record.etag,
+        "created": (record.created - _EPOCH) // _MICROSECOND,
+        "digests": {name: base64.b64encode(digest).decode() for name, digest in record.digests.items()},
+    }
+    if record.attributes != NO_ATTRIBUTES:
+        kept = {name: getattr(record.attributes, name) for name in _ATTRIBUTES}
+        value["attributes"] = {name: given for name, given in kept.items() if given is not None}
+        value["attributes"]["metadata"] = dict(record.attributes.metadata)
+    return value
+
+
+def load(value: Any) -> Record | None:
+    """The record that `dump` gave; None for anything else, which is as good as no record.
+
+    Whoever may write files may write records too, so what would not survive a header is not believed.
+    """
+    try:
+        attributes = value.get("attributes")
+        if not _ETAG.fullmatch(value["etag"]):
+            return None
+        return Record(
+            size=value["size"],
+            mtime_ns=value["mtime_ns"],
+            inode=value["inode"],
+            etag=value["etag"],
+            created=_EPOCH + timedelta(microseconds=value["created"]),
+            digests={name: base64.b64decode(digest) for name, digest in value["digests"].items()} or NO_DIGESTS,
+            attributes=NO_ATTRIBUTES if attributes is None else check_attributes(Attributes(**attributes)),
+        )
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, InvalidMetadata):
+        return None
+
+
+def encode(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def decode(raw: bytes) -> Any:
+    """The value of JSON; None when it is none."""
+    try:
+        return json.loads(raw)
+    except ValueError:
+        return None
+
+
+def _time(nanoseconds: int) -> datetime:
+    try:
+        return _EPOCH + timedelta(microseconds=nanoseconds // 1000)
+    except OverflowError:
+        # Any program may give a file any time.
+        return _LATEST if nanoseconds > 0 else _EARLIEST
+
+
+def _foreign_etag(file: os.stat_result) -> str:
+    # Hashed, since an inode number is nobody's business. The ctime cannot be set back by a program that edits a file.
+    seen = f"{file.st_ino} {file.st_size} {file.st_mtime_ns} {file.st_ctime_ns}"
+    return hashlib.blake2b(seen.encode(), digest_size=16).hexdigest()
