@@ -1,0 +1,51 @@
+"""The commands, mounted."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Annotated, Final
+
+import typer
+
+from objectstore import __version__
+from objectstore.cli import exists, get, ls, put, rm, serve, stat, token
+from objectstore.cli.output import PROGRAM
+
+app: Final = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Objects over plain HTTP: a server that keeps them, and commands that move them.",
+)
+
+
+def _mount(command: Callable[..., None], examples: Sequence[str]) -> None:
+    # \b keeps the lines of a paragraph apart.
+    shown = "\n".join(f"  {example}" for example in examples)
+    app.command(help=f"{inspect.getdoc(command)}\n\n\b\nExamples:\n{shown}")(command)
+
+
+_mount(serve.serve, serve.EXAMPLES)
+_mount(put.put, put.EXAMPLES)
+_mount(get.get, get.EXAMPLES)
+_mount(ls.ls, ls.EXAMPLES)
+_mount(stat.stat, stat.EXAMPLES)
+_mount(exists.exists, exists.EXAMPLES)
+_mount(rm.rm, rm.EXAMPLES)
+app.add_typer(token.app, name="token")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"{PROGRAM} {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass

@@ -1,0 +1,37 @@
+"""Which server a command talks to, and with which token."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+import typer
+
+from objectstore.cli.exits import Usage
+from objectstore.client import RestStore
+
+DEFAULT_URL: Final = "http://127.0.0.1:8000"
+
+Url = Annotated[str, typer.Option("--url", envvar="OBJECTSTORE_URL", metavar="URL", help="Where the server is.")]
+Token = Annotated[
+    str | None,
+    typer.Option(
+        "--token",
+        envvar="OBJECTSTORE_TOKEN",
+        metavar="TOKEN",
+        show_default=False,
+        help="What the server knows you by. Better in the environment: other users see command lines.",
+    ),
+]
+
+
+def connect(url: str, token: str | None) -> RestStore:
+    """The client for a server; the caller closes it. Raises Usage when `url` is none."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise Usage(f"{url!r} is no URL of a server; one looks like {DEFAULT_URL}")
+    return RestStore.create(url, token or None)

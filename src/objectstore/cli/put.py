@@ -1,0 +1,105 @@
+"""`objectstore put`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import PurePath
+from typing import Annotated, BinaryIO, Final, cast
+
+import typer
+
+from objectstore.cli.connection import DEFAULT_URL, Token, Url, connect
+from objectstore.cli.exits import Usage, reported
+from objectstore.cli.output import Json, Output, Quiet, human_size
+from objectstore.cli.progress import metered
+from objectstore.cli.source import STDIN, CountedFile, guess_content_type, opened, size_of
+from objectstore.client import RestStore
+from objectstore.client.sync import Kept
+from objectstore.values import ONLY_IF_ABSENT, UNCONDITIONAL, Conditions, ObjectInfo
+from objectstore.wire.records import record
+
+EXAMPLES: Final = (
+    "objectstore put report.pdf",
+    "objectstore put report.pdf reports/2026.pdf --meta author=Ada",
+    "tar cz photos | objectstore put - photos.tar.gz",
+)
+_LARGE: Final = 64 * 1024 * 1024  # bytes from which on a transfer goes in parts, each of which can be repeated
+
+
+def put(
+    file: Annotated[str, typer.Argument(metavar="FILE|-", help="What to store; - reads stdin.")],
+    key: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="KEY",
+            show_default=False,
+            help="Where to store it: by default under the name of the file; after a last / its name is added.",
+        ),
+    ] = None,
+    content_type: Annotated[
+        str | None,
+        typer.Option("--content-type", metavar="TYPE", help="By default what the ending of the name stands for."),
+    ] = None,
+    meta: Annotated[
+        list[str] | None, typer.Option("--meta", metavar="NAME=VALUE", help="Kept with the object; may be repeated.")
+    ] = None,
+    no_clobber: Annotated[
+        bool, typer.Option("--no-clobber", "-n", help="Fail if there already is an object under the key.")
+    ] = False,
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Store a file, or what comes in on stdin, under a key.
+
+    An object that is there is replaced as a whole; readers see the old one or the new one.
+    """
+    out = Output(json=json, quiet=quiet)
+    with reported(out):
+        target = _target(file, key)
+        kept = Kept(metadata=_metadata(meta or ()))
+        guessed = content_type or guess_content_type("" if file == STDIN else file, target)
+        if guessed is not None:
+            kept["content_type"] = guessed
+        conditions = ONLY_IF_ABSENT if no_clobber else UNCONDITIONAL
+        with opened(file) as source, connect(url, token) as store:
+            size = size_of(source)
+            with metered(target, size, sys.stderr, quiet=json or quiet) as meter:
+                # It reads, seeks and tells, which is all of BinaryIO that is asked for.
+                counted = cast("BinaryIO", CountedFile(source, meter))
+                info = _send(store, target, counted, size, conditions, kept)
+        if json:
+            out.document(record(info))
+        else:
+            out.say(f"stored {info.key} ({human_size(info.size)})")
+
+
+def _target(file: str, key: str | None) -> str:
+    if file == STDIN:
+        if key is None:
+            raise Usage("what comes from stdin has no name: say the key, as in objectstore put - KEY")
+        return key
+    name = PurePath(file).name
+    if key is None:
+        return name
+    return key + name if key.endswith("/") else key
+
+
+def _metadata(entries: Iterable[str]) -> dict[str, str]:
+    metadata = {}
+    for entry in entries:
+        name, equals, value = entry.partition("=")
+        if not equals:
+            raise Usage(f"--meta takes NAME=VALUE, not {entry!r}")
+        metadata[name.lower()] = value
+    return metadata
+
+
+def _send(
+    store: RestStore, key: str, source: BinaryIO, size: int | None, conditions: Conditions, kept: Kept
+) -> ObjectInfo:
+    if size is None or size >= _LARGE:
+        return store.upload(key, source, conditions=conditions, **kept)
+    return store.put(key, source, conditions=conditions, **kept)

@@ -1,0 +1,138 @@
+"""`objectstore serve`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from objectstore.auth.scopes import SCOPES
+from objectstore.auth.store import TokenFile
+from objectstore.cli.exits import FAILED, Usage, reported
+from objectstore.cli.launch import DEFAULT_SERVER, Launch, ServerName, Tls, bind, check_tls, run
+from objectstore.cli.output import Output
+from objectstore.cli.welcome import first_steps, more_tokens, url_of
+
+EXAMPLES: Final = (
+    "objectstore serve",
+    "objectstore serve --data /srv/objects --host 0.0.0.0 --port 80 --workers 4",
+    "objectstore serve --tls-cert cert.pem --tls-key key.pem",
+)
+DEFAULT_DATA: Final = "objectstore-data"
+_TOKENS: Final = "tokens.json"
+_FIRST: Final = "first"  # the name of the token that allows the first steps
+
+
+def serve(
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            metavar="DIR",
+            show_default=False,
+            help=f"Where the objects are kept. [env var: DATA_DIR] [default: {DEFAULT_DATA}, "
+            "unless STORAGE_CONFIG describes another store]",
+        ),
+    ] = None,
+    host: Annotated[
+        str | None,
+        typer.Option("--host", metavar="ADDRESS", help="Where to listen; 0.0.0.0 is everywhere. [env var: HOST]"),
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", min=0, max=65535, help="0 is any free one. [env var: PORT]")
+    ] = None,
+    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Processes. [env var: WORKERS]")] = None,
+    tokens: Annotated[
+        Path | None,
+        typer.Option(
+            "--tokens",
+            metavar="FILE",
+            show_default=False,
+            help=f"Who may do what. [env var: AUTH_TOKENS_FILE] [default: {_TOKENS} in the data folder]",
+        ),
+    ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option("--tls-cert", metavar="FILE", help="Serve https, with this certificate (PEM).")
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option("--tls-key", metavar="FILE", help="The key of the certificate.")
+    ] = None,
+    server: Annotated[ServerName, typer.Option("--server", help="Which server runs the application.")] = DEFAULT_SERVER,
+    log_level: Annotated[
+        str | None,
+        typer.Option("--log-level", metavar="LEVEL", help="debug, info, warning or error. [env var: LOG_LEVEL]"),
+    ] = None,
+) -> None:
+    """Run a server that keeps objects in a folder.
+
+    The first start makes a token and shows it once. SIGTERM and Ctrl-C end the server when it has finished what
+    is under way.
+    """
+    with reported(Output()):
+        if (tls_cert is None) != (tls_key is None):
+            raise Usage("--tls-cert and --tls-key are given together")
+        _set_environment(
+            DATA_DIR=data, HOST=host, PORT=port, WORKERS=workers, AUTH_TOKENS_FILE=tokens, LOG_LEVEL=log_level
+        )
+        tls = None if tls_cert is None or tls_key is None else Tls(certificate=tls_cert, key=tls_key)
+        if not _serve(server, tls):
+            raise typer.Exit(FAILED)
+
+
+def _set_environment(**given: object) -> None:
+    """Make the environment say what the worker processes are to read from it; options win over what it said."""
+    for name, value in given.items():
+        if value is not None:
+            os.environ[name] = str(value)
+    if given["DATA_DIR"] is not None:
+        # A folder named on the command line is meant instead of a store described elsewhere.
+        os.environ.pop("STORAGE_CONFIG", None)
+    elif not os.environ.get("STORAGE_CONFIG") and not os.environ.get("DATA_DIR"):
+        os.environ["DATA_DIR"] = DEFAULT_DATA
+    folder = os.environ.get("DATA_DIR")
+    if folder and not os.environ.get("AUTH_TOKENS_FILE"):
+        # Beside the data, so that two stores do not share tokens, and one keeps them wherever it is started.
+        os.environ["AUTH_TOKENS_FILE"] = str(Path(folder, _TOKENS))
+
+
+def _serve(server: ServerName, tls: Tls | None) -> bool:
+    from objectstore.config.build import open_backend
+    from objectstore.config.settings import Settings, load_settings
+
+    async def check_store(settings: Settings) -> None:
+        async with open_backend(settings):
+            pass
+
+    settings = load_settings()
+    if tls is not None:
+        check_tls(tls)
+    asyncio.run(check_store(settings))
+    place = bind(settings.host, settings.port)
+    port: int = place.getsockname()[1]
+    url = url_of(settings.host, port, secure=tls is not None)
+    file = settings.auth_tokens_file.absolute()
+    if file.exists():
+        _show(more_tokens(file))
+    else:
+        token = TokenFile(file).add(_FIRST, scopes=SCOPES, now=datetime.now(UTC), ttl=None)
+        _show(first_steps(url, token, None if tls is None else tls.certificate))
+    launch = Launch(
+        place=place,
+        workers=settings.workers,
+        log_level=settings.log_level,
+        shutdown_timeout=settings.shutdown_timeout,
+        tls=tls,
+    )
+    return run(server, launch, on_ready=lambda: _show([f"serving {url}"]))
+
+
+def _show(lines: Iterable[str]) -> None:
+    for line in lines:
+        typer.echo(line)
+    sys.stdout.flush()

@@ -1,0 +1,53 @@
+"""`objectstore stat`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import typer
+
+from objectstore.cli.connection import DEFAULT_URL, Token, Url, connect
+from objectstore.cli.exits import reported
+from objectstore.cli.output import Json, Output, Quiet, described, human_size
+from objectstore.core.attributes import fields
+from objectstore.values import DEFAULT_CONTENT_TYPE, ObjectInfo
+from objectstore.wire.records import format_time
+
+EXAMPLES: Final = ("objectstore stat reports/2026.pdf", "objectstore stat reports/2026.pdf --json | jq .size")
+_WIDTH: Final = 20
+
+
+def stat(
+    key: Annotated[str, typer.Argument(metavar="KEY", help="Which object.")],
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show what is known of an object: size, type, time of writing, SHA-256, metadata."""
+    out = Output(json=json, quiet=quiet)
+    with reported(out):
+        with connect(url, token) as store:
+            info = store.head(key)
+        if json:
+            out.document(described(info))
+            return
+        for name, value in _facts(info):
+            out.line(f"{name:<{_WIDTH}} {value}")
+
+
+def _facts(info: ObjectInfo) -> list[tuple[str, str]]:
+    attributes = info.attributes
+    facts = [
+        ("key", info.key),
+        ("size", f"{info.size} ({human_size(info.size)})"),
+        ("modified", format_time(info.modified)),
+        ("etag", info.etag),
+    ]
+    # In hexadecimal, as sha256sum and its like print them.
+    facts += [(algorithm, digest.hex()) for algorithm, digest in info.digests.items()]
+    if attributes.content_type is None:
+        facts.append(("content-type", DEFAULT_CONTENT_TYPE))
+    facts += fields(attributes)
+    facts += [(f"meta {name}", value) for name, value in attributes.metadata.items()]
+    return facts
