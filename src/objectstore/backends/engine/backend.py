@@ -1,0 +1,296 @@
+"""The embedded store: many small and large objects in one directory, durable, shared by several processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import stat
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from objectstore.backends.engine import listing, recovery, schema, steps
+from objectstore.backends.engine.blobs import Blobs
+from objectstore.backends.engine.directory import Directory, make_folder
+from objectstore.backends.engine.failures import translate
+from objectstore.backends.engine.garbage import Collector
+from objectstore.backends.engine.index import Index
+from objectstore.backends.engine.intake import Intake
+from objectstore.backends.engine.operations import Copy, Delete, DeleteMany, Probe, Put, check, new_etag
+from objectstore.backends.engine.rows import Row, info_of, microseconds
+from objectstore.backends.engine.schema import Durability
+from objectstore.backends.engine.turns import Turns
+from objectstore.backends.engine.uploads import EngineUploads
+from objectstore.backends.engine.writer import Writer, WriterStats
+from objectstore.core.attributes import check_attributes
+from objectstore.core.conditions import check_read
+from objectstore.core.ranges import resolve
+from objectstore.errors import ConfigurationError, Corrupted, NotFound, ObjectStoreError, StorageFull, Unavailable
+from objectstore.values import (
+    NO_ATTRIBUTES,
+    UNCONDITIONAL,
+    Body,
+    Capabilities,
+    Conditions,
+    CopyOptions,
+    FileSpan,
+    GetOptions,
+    Inline,
+    ListPage,
+    ListQuery,
+    ObjectInfo,
+    PutOptions,
+    Reading,
+)
+
+INLINE_LIMIT: Final = 64 * 1024  # bytes; measured, see docs/engine.md
+GRACE: Final = timedelta(seconds=60)
+_TURN_TIMEOUT: Final = 30.0  # seconds
+_THREADS: Final = 8  # that hash, write and sync; more than cores, since most wait for the disk
+_NAME: Final = "EngineStore"
+_RELAXED: Final = "durability is relaxed: a power cut may lose or damage what was written in the last moments"
+_PUT: Final = PutOptions()
+_GET: Final = GetOptions()
+_COPY: Final = CopyOptions()
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class EngineBackend:
+    """Objects in the data directory `path`, which is made when it is missing.
+
+    A write is acknowledged when it would survive the power going off; with `durability="relaxed"`, when it
+    would survive the end of the process. Bodies up to `inline_limit` bytes are kept in the index, larger ones
+    in a file each, which stays for `grace` after it was overwritten or deleted.
+
+    Several processes may have it open; in each it is used from the event loop that opened it. `clock` tells
+    the time that is written down, `step` is called with the name of each step of `steps`, from any thread.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        inline_limit: int = INLINE_LIMIT,
+        durability: Durability = "full",
+        grace: timedelta = GRACE,
+        clock: Callable[[], datetime] = _utc_now,
+        step: Callable[[str], None] = steps.no_step,
+    ) -> None:
+        self._directory = Directory(path)
+        self._inline_limit = inline_limit
+        self._durability = durability
+        self._grace = grace
+        self._clock = clock
+        self._step = step
+        self._capabilities = Capabilities(name=_NAME, notes=(_RELAXED,) if durability == "relaxed" else ())
+        self._blobs = Blobs(self._directory, durability, step)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._capabilities
+
+    @property
+    def uploads(self) -> EngineUploads:
+        return self._uploads
+
+    @property
+    def durability(self) -> Durability:
+        return self._durability
+
+    @property
+    def stats(self) -> WriterStats:
+        """What this process has committed."""
+        return self._writer.stats
+
+    async def __aenter__(self) -> Self:
+        reading, writing, turns = await asyncio.to_thread(self._open)
+        self._reading = reading
+        self._index = Index(reading)
+        self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="objectstore-blobs")
+        self._writer = Writer(writing, turns, self._now, self._step)
+        self._intake = Intake(self._blobs, self._executor, self._inline_limit)
+        self._uploads = EngineUploads(self._directory, self._index, self._writer, self._intake, self._executor)
+        self._collector = Collector(
+            self._directory,
+            self._index,
+            self._writer,
+            self._executor,
+            grace=self._grace.total_seconds(),
+            now=self._now,
+            step=self._step,
+        )
+        self._writer.start()
+        self._collecting = asyncio.create_task(self._collector.run())
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._collecting.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._collecting
+        await self._uploads.settle()
+        await asyncio.to_thread(self._writer.close)
+        await asyncio.to_thread(self._executor.shutdown)
+        self._reading.close()
+        self._blobs.close()
+
+    async def put(self, key: str, body: Body, options: PutOptions = _PUT) -> ObjectInfo:
+        if options.attributes is not NO_ATTRIBUTES:
+            check_attributes(options.attributes)
+        if options.conditions is not UNCONDITIONAL:
+            # Now, so that a body that cannot be kept is not taken in; the check that counts is made with the write.
+            check(options.conditions, key, self._row(key))
+        taken = await self._intake.take(body, options.size, options.expected, options.digests)
+        put = Put(key, taken.body, options.attributes, options.conditions, options.etag or new_etag())
+        return info_of(await self._writer.submit(put, taken.settle))
+
+    def get(self, key: str, options: GetOptions = _GET) -> AbstractAsyncContextManager[Reading]:
+        return _Opened(self._index, self._blobs, key, options)
+
+    async def head(self, key: str) -> ObjectInfo:
+        row = self._row(key)
+        if row is None:
+            raise NotFound(key)
+        return info_of(row)
+
+    async def delete(self, key: str, conditions: Conditions = UNCONDITIONAL) -> None:
+        await self._writer.submit(Delete(key, conditions))
+
+    async def delete_many(self, keys: Sequence[str]) -> Sequence[ObjectStoreError | None]:
+        return await self._writer.submit(DeleteMany(tuple(keys)))
+
+    async def copy(self, source: str, target: str, options: CopyOptions = _COPY) -> ObjectInfo:
+        if options.attributes is not None:
+            check_attributes(options.attributes)
+        return info_of(await self._writer.submit(Copy(source, target, options, new_etag())))
+
+    async def list(self, query: ListQuery) -> ListPage:
+        try:
+            return await listing.page(self._index, query)
+        except sqlite3.Error as error:
+            raise translate(error) from error
+
+    async def check(self) -> None:
+        if self._writer.failed is not None:
+            raise Unavailable(self._writer.failed)
+        await asyncio.get_running_loop().run_in_executor(self._executor, self._check_disk)
+        await self._writer.submit(Probe())
+
+    async def collect_garbage(self) -> int:
+        """Unlink what became garbage longer than the grace period ago; how many files that were.
+
+        It is done from time to time anyway.
+        """
+        return await self._collector.collect()
+
+    def _open(self) -> tuple[sqlite3.Connection, sqlite3.Connection, Turns]:
+        directory = self._directory
+        with directory.opening():
+            try:
+                if directory.claim():
+                    self._fill()
+                reading = schema.open_for_reading(directory.index)
+                recovery.sweep(directory, Index(reading), self._step)
+                self._blobs.open()
+                turns = Turns(directory, _TURN_TIMEOUT)
+                return reading, schema.open_for_writing(directory.index, self._durability), turns
+            except (OSError, sqlite3.Error) as error:
+                raise ConfigurationError(f"the data directory {directory.root} cannot be used: {error}") from error
+
+    def _fill(self) -> None:
+        self._step(steps.AFTER_FORMAT)
+        make_folder(self._directory.staging)
+        schema.create(self._directory.index)
+        self._step(steps.AFTER_INDEX)
+        make_folder(self._directory.blobs)
+
+    def _check_disk(self) -> None:
+        try:
+            disk = os.statvfs(self._directory.root)
+        except OSError as error:
+            raise translate(error) from error
+        if disk.f_flag & os.ST_RDONLY:
+            raise Unavailable("the data directory is on a disk that is mounted read-only")
+        if disk.f_bavail == 0 or (disk.f_files and disk.f_favail == 0):
+            raise StorageFull("no room on the disk of the data directory; delete something or add space")
+
+    def _row(self, key: str) -> Row | None:
+        try:
+            return self._index.row(key)
+        except sqlite3.Error as error:
+            raise translate(error) from error
+
+    def _now(self) -> int:
+        return microseconds(self._clock())
+
+
+class _Opened(AbstractAsyncContextManager[Reading]):
+    """An object being read. A class, since a generator would cost as much as the reading."""
+
+    __slots__ = ("_blobs", "_fd", "_index", "_key", "_options")
+
+    def __init__(self, index: Index, blobs: Blobs, key: str, options: GetOptions) -> None:
+        self._index = index
+        self._blobs = blobs
+        self._key = key
+        self._options = options
+        self._fd = -1
+
+    async def __aenter__(self) -> Reading:
+        try:
+            found = self._index.row_and_body(self._key)
+        except sqlite3.Error as error:
+            raise translate(error) from error
+        if found is None:
+            raise NotFound(self._key)
+        row, data = found
+        info = info_of(row)
+        if self._options is not _GET:
+            check_read(self._options.conditions, info)
+        start, stop = resolve(self._options.range, row.size)
+        if row.blob is None:
+            return Reading(info, start, stop, Inline(self._in_hand(row, data, start, stop)))
+        if not self._open(row, row.blob):
+            # Overwritten or deleted, and unlinked, since the row was read: a process that slept for the whole grace.
+            return await self.__aenter__()
+        return Reading(info, start, stop, FileSpan(self._fd, start, stop, self._blobs.directory.blob(row.blob)))
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _in_hand(self, row: Row, data: bytes | None, start: int, stop: int) -> bytes:
+        if len(data or b"") != row.size:
+            raise Corrupted(f"the body of {self._key!r} in the index is not what was written")
+        if data is None:
+            return b""
+        return data if stop - start == row.size else data[start:stop]
+
+    def _open(self, row: Row, blob: str) -> bool:
+        """Open the blob. False: look again, the row has changed meanwhile."""
+        try:
+            fd = self._blobs.open_to_read(blob)
+        except FileNotFoundError:
+            if self._index.row(self._key) != row:
+                return False
+            raise Corrupted(f"the file of {self._key!r} is missing") from None
+        except OSError as error:
+            raise translate(error) from error
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode) or found.st_size != row.size:
+            os.close(fd)
+            raise Corrupted(f"the file of {self._key!r} has {found.st_size} bytes, not {row.size}")
+        self._fd = fd
+        return True

@@ -1,0 +1,85 @@
+"""Blobs that no row names any more: unlinked once nobody can still be sending them by name.
+
+The rows of `garbage` come with the transaction that let go of the blob. A blob is unlinked first and its row
+struck out after, so a crash in between costs an unlink of nothing. Several processes may do it at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Final
+
+from objectstore.backends.engine import steps
+from objectstore.backends.engine.directory import Directory, sync_folder
+from objectstore.backends.engine.index import Index
+from objectstore.backends.engine.operations import ForgetGarbage
+from objectstore.backends.engine.writer import Writer
+from objectstore.errors import ObjectStoreError
+
+_AT_ONCE: Final = 256  # blobs
+_SHORTEST_INTERVAL: Final = 1.0  # seconds
+
+logger = logging.getLogger(__name__)
+
+
+class Collector:
+    """Collects garbage that is older than `grace` seconds, on the loop that reads."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        index: Index,
+        writer: Writer,
+        executor: Executor,
+        *,
+        grace: float,
+        now: Callable[[], int],
+        step: Callable[[str], None],
+    ) -> None:
+        self._directory = directory
+        self._index = index
+        self._writer = writer
+        self._executor = executor
+        self._grace = grace
+        self._now = now
+        self._step = step
+
+    async def run(self) -> None:
+        """Collect now and then, until cancelled."""
+        while True:
+            try:
+                await self.collect()
+            except (ObjectStoreError, OSError) as error:
+                # Nothing is lost by waiting: the rows are still there.
+                logger.warning("garbage was not collected: %s", error)
+            await asyncio.sleep(max(self._grace / 2, _SHORTEST_INTERVAL))
+
+    async def collect(self) -> int:
+        """Unlink what is old enough; how many blobs that were."""
+        collected = 0
+        before = self._now() - round(self._grace * 1_000_000)
+        while garbage := self._index.garbage_since(before, _AT_ONCE):
+            blobs = [blob for _, blob in garbage]
+            await asyncio.get_running_loop().run_in_executor(self._executor, self._unlink, blobs)
+            await self._writer.submit(ForgetGarbage(garbage))
+            self._step(steps.AFTER_FORGET)
+            collected += len(blobs)
+        return collected
+
+    def _unlink(self, blobs: list[str]) -> None:
+        folders = set()
+        for blob in blobs:
+            path = self._directory.blob(blob)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)  # noqa: PTH108  pathlib would cost as much again
+            folders.add(path[: path.rindex("/")])
+        # On disk before the rows go, else a power cut could bring a blob back that nothing accounts for.
+        for folder in folders:
+            with contextlib.suppress(FileNotFoundError):
+                sync_folder(folder)
+        self._step(steps.AFTER_UNLINK)

@@ -1,0 +1,184 @@
+"""Taking bodies in: small ones to memory, larger ones to a blob, hashed and written off the loop.
+
+While a thread hashes and writes one block, the next is read from the body, so that both cores work. An
+upload holds two blocks at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping
+from concurrent.futures import CancelledError, Executor, Future
+from typing import Any, Final
+
+from objectstore.backends.engine.blobs import Blobs, StagedBlob
+from objectstore.backends.engine.failures import translate
+from objectstore.backends.engine.operations import Body
+from objectstore.core.digests import Digester, check_digests, digests_of
+from objectstore.errors import IncompleteBody
+from objectstore.values import Body as Incoming
+
+_BLOCK: Final = 256 * 1024  # bytes handed to a thread at once
+
+logger = logging.getLogger(__name__)
+
+
+class Taken:
+    """A body that is safe, waiting for its row. `settle` ends it, once."""
+
+    __slots__ = ("_blob", "_executor", "body")
+
+    def __init__(self, body: Body, blob: StagedBlob | None = None, executor: Executor | None = None) -> None:
+        self.body = body
+        self._blob = blob
+        self._executor = executor
+
+    def settle(self, committed: bool) -> None:
+        """Whether a committed row names the body. On the loop."""
+        if self._blob is not None and self._executor is not None:
+            self._executor.submit(_settle, self._blob, committed)
+
+
+class Intake:
+    """Takes bodies in for one data directory."""
+
+    def __init__(self, blobs: Blobs, executor: Executor, inline_limit: int) -> None:
+        self._blobs = blobs
+        self._executor = executor
+        self._inline_limit = inline_limit
+
+    async def take(
+        self, body: Incoming, size: int | None, expected: Mapping[str, bytes], algorithms: frozenset[str]
+    ) -> Taken:
+        """Make the bytes of `body` safe.
+
+        Raises:
+            IncompleteBody: it has not `size` bytes.
+            DigestMismatch: it has not the expected digests.
+            StorageFull, Unavailable; whatever the body raises.
+        """
+        algorithms |= expected.keys()
+        if not isinstance(body, bytes):
+            return await self._take_stream(body, size, expected, algorithms)
+        if size is not None and size != len(body):
+            raise IncompleteBody(size, len(body))
+        if len(body) <= self._inline_limit:
+            return _in_hand(body, expected, algorithms)
+        writing = _Writing(self._blobs, self._executor, algorithms)
+        return await self._finish(writing, [body], len(body), expected)
+
+    async def _take_stream(
+        self, body: Incoming, size: int | None, expected: Mapping[str, bytes], algorithms: frozenset[str]
+    ) -> Taken:
+        assert not isinstance(body, bytes)  # noqa: S101  for the type checker
+        writing = _Writing(self._blobs, self._executor, algorithms)
+        held: list[bytes] = []
+        holding = received = 0
+        limit = max(_BLOCK, self._inline_limit + 1)
+        try:
+            async for chunk in body:
+                received += len(chunk)
+                if size is not None and received > size:
+                    break
+                held.append(chunk)
+                holding += len(chunk)
+                if holding >= limit:
+                    await writing.write(held)
+                    held, holding = [], 0
+        except BaseException:
+            writing.abandon()
+            raise
+        if size is not None and received != size:
+            writing.abandon()
+            raise IncompleteBody(size, received)
+        if received <= self._inline_limit:
+            return _in_hand(b"".join(held), expected, algorithms)
+        return await self._finish(writing, held, received, expected)
+
+    async def _finish(self, writing: _Writing, rest: list[bytes], size: int, expected: Mapping[str, bytes]) -> Taken:
+        try:
+            blob, digests = await writing.finish(rest, expected)
+        except BaseException:
+            writing.abandon()
+            raise
+        return Taken(Body(size, digests, blob=blob.id), blob, self._executor)
+
+
+class _Writing:
+    """One blob being written by threads, one block after the other."""
+
+    def __init__(self, blobs: Blobs, executor: Executor, algorithms: frozenset[str]) -> None:
+        self._blobs = blobs
+        self._executor = executor
+        self._digester = Digester(algorithms)
+        self._blob: StagedBlob | None = None
+        self._under_way: Future[Any] | None = None
+
+    async def write(self, chunks: list[bytes]) -> None:
+        """Start writing a block, once the one before is written."""
+        await self._written()
+        self._under_way = self._executor.submit(self._write, chunks)
+
+    async def finish(self, chunks: list[bytes], expected: Mapping[str, bytes]) -> tuple[StagedBlob, dict[str, bytes]]:
+        await self._written()
+        finishing = self._executor.submit(self._finish, chunks, expected)
+        self._under_way = finishing
+        try:
+            return await asyncio.wrap_future(finishing)
+        except OSError as error:
+            raise translate(error) from error
+
+    def abandon(self) -> None:
+        """Give up, after what is under way. Does not wait."""
+        self._executor.submit(self._abandon, self._under_way)
+
+    async def _written(self) -> None:
+        if self._under_way is None:
+            return
+        try:
+            await asyncio.wrap_future(self._under_way)
+        except OSError as error:
+            raise translate(error) from error
+
+    def _write(self, chunks: list[bytes]) -> None:
+        if self._blob is None:
+            self._blob = self._blobs.create()
+        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        self._digester.update(data)
+        self._blob.write(data)
+
+    def _finish(self, chunks: list[bytes], expected: Mapping[str, bytes]) -> tuple[StagedBlob, dict[str, bytes]]:
+        self._write(chunks)
+        assert self._blob is not None  # noqa: S101  for the type checker
+        digests = self._digester.digests()
+        check_digests(expected, digests)
+        self._blob.finish()
+        return self._blob, digests
+
+    def _abandon(self, under_way: Future[Any] | None) -> None:
+        if under_way is not None:
+            # It was started before this, in the order of submission, so a worker has it and this wait ends.
+            with contextlib.suppress(CancelledError):
+                under_way.exception()
+        if self._blob is not None:
+            _settle(self._blob, committed=False)
+
+
+def _in_hand(data: bytes, expected: Mapping[str, bytes], algorithms: frozenset[str]) -> Taken:
+    digests = digests_of(data, algorithms)
+    if expected:
+        check_digests(expected, digests)
+    return Taken(Body(len(data), digests, data=data))
+
+
+def _settle(blob: StagedBlob, committed: bool) -> None:
+    try:
+        if committed:
+            blob.keep()
+        else:
+            blob.discard()
+    except OSError:
+        # It stays accounted for by its marker, and the next opening settles it.
+        logger.exception("the blob %s could not be settled", blob.id)

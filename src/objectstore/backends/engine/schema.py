@@ -1,0 +1,120 @@
+"""The index: an SQLite database that any SQLite tool may read. `docs/engine.md` explains it with examples."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
+
+from objectstore.backends.engine.directory import FILE_MODE, sync_folder
+
+Durability: TypeAlias = Literal["full", "relaxed"]
+
+PAGE_SIZE: Final = 4096  # bytes
+_BUSY_TIMEOUT: Final = 30.0  # seconds; only ever waited for when a foreign program holds the index
+_STATEMENTS: Final = 128
+_SYNCHRONOUS: Final = {"full": "FULL", "relaxed": "NORMAL"}
+
+# Keys compare by their UTF-8 bytes (BINARY). `seq` numbers every change of the store, ascending, and names the
+# body of the row. Times are microseconds since 1970. `blob` names a file; without one the body is in `bodies`,
+# or empty. Bodies are apart so that listing reads none of them.
+TABLES: Final = """
+CREATE TABLE sequence (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    last INTEGER NOT NULL
+);
+CREATE TABLE objects (
+    key TEXT NOT NULL PRIMARY KEY,
+    seq INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    etag TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    modified INTEGER NOT NULL,
+    sha256 BLOB NOT NULL,
+    digests TEXT,
+    attributes TEXT,
+    blob TEXT
+) WITHOUT ROWID;
+CREATE INDEX objects_by_blob ON objects (blob) WHERE blob IS NOT NULL;
+CREATE TABLE bodies (
+    seq INTEGER PRIMARY KEY,
+    data BLOB NOT NULL
+);
+CREATE TABLE garbage (
+    since INTEGER NOT NULL,
+    blob TEXT NOT NULL,
+    PRIMARY KEY (since, blob)
+) WITHOUT ROWID;
+CREATE TABLE uploads (
+    id TEXT NOT NULL PRIMARY KEY,
+    key TEXT NOT NULL,
+    begun INTEGER NOT NULL,
+    attributes TEXT,
+    conditions TEXT,
+    size INTEGER,
+    expected TEXT,
+    digests TEXT,
+    etag TEXT,
+    completed TEXT
+) WITHOUT ROWID;
+CREATE TABLE parts (
+    upload TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    etag TEXT NOT NULL,
+    modified INTEGER NOT NULL,
+    sha256 BLOB NOT NULL,
+    digests TEXT,
+    blob TEXT,
+    PRIMARY KEY (upload, number)
+) WITHOUT ROWID;
+CREATE INDEX parts_by_blob ON parts (blob) WHERE blob IS NOT NULL;
+INSERT INTO sequence (id, last) VALUES (1, 0);
+"""
+
+
+def create(path: Path) -> None:
+    """Make an empty index, durably. A half-made one is completed, a whole one left alone."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, FILE_MODE))
+    connection = _connect(path)
+    try:
+        connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'objects'").fetchone():
+            connection.executescript(f"BEGIN IMMEDIATE; {TABLES} COMMIT;")
+    finally:
+        connection.close()
+    sync_folder(path.parent)
+
+
+def open_for_writing(path: Path, durability: Durability) -> sqlite3.Connection:
+    """The one connection of a process that writes."""
+    connection = _connect(path)
+    connection.execute(f"PRAGMA synchronous = {_SYNCHRONOUS[durability]}")
+    # Some builds overwrite what is deleted with zeros, which doubles the cost of deleting.
+    connection.execute("PRAGMA secure_delete = OFF")
+    connection.execute("PRAGMA cache_size = -16384")
+    return connection
+
+
+def open_for_reading(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write."""
+    connection = _connect(path)
+    connection.execute("PRAGMA query_only = ON")
+    connection.execute("PRAGMA cache_size = -32768")
+    return connection
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # Autocommit: transactions are begun by name. Used by one thread at a time, though not by the one that opened it.
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=rw",
+        uri=True,
+        timeout=_BUSY_TIMEOUT,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=_STATEMENTS,
+    )

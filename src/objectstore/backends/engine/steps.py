@@ -1,0 +1,43 @@
+"""The steps of the engine at which a crash may come: a test stops at each, reopens, and looks."""
+
+from __future__ import annotations
+
+from typing import Final
+
+AFTER_FORMAT: Final = "after_format"  # FORMAT is written, nothing else is there
+AFTER_INDEX: Final = "after_index"  # the empty index is there, the folder of blobs is not
+AFTER_CLAIM: Final = "after_claim"  # this process has its folder in staging, locked
+AFTER_RESERVE: Final = "after_reserve"  # the names of blobs to come are on disk
+AFTER_CREATE: Final = "after_create"  # an empty staging file is there
+AFTER_WRITE: Final = "after_write"  # the whole body is in the staging file
+AFTER_SYNC: Final = "after_sync"  # and survives the power going off
+AFTER_RENAME: Final = "after_rename"  # it is a blob, its name perhaps not yet on disk
+AFTER_FOLDER_SYNC: Final = "after_folder_sync"  # its name is
+BEFORE_COMMIT: Final = "before_commit"  # the rows are written, not committed
+AFTER_COMMIT: Final = "after_commit"  # they are, and nobody has been told
+AFTER_UNLINK: Final = "after_unlink"  # garbage is gone, its rows are not
+AFTER_FORGET: Final = "after_forget"  # its rows are
+AFTER_SWEEP_BLOBS: Final = "after_sweep_blobs"  # blobs that a dead process left without a row are gone
+AFTER_SWEEP: Final = "after_sweep"  # and its folder in staging
+
+ALL: Final = (
+    AFTER_FORMAT,
+    AFTER_INDEX,
+    AFTER_CLAIM,
+    AFTER_RESERVE,
+    AFTER_CREATE,
+    AFTER_WRITE,
+    AFTER_SYNC,
+    AFTER_RENAME,
+    AFTER_FOLDER_SYNC,
+    BEFORE_COMMIT,
+    AFTER_COMMIT,
+    AFTER_UNLINK,
+    AFTER_FORGET,
+    AFTER_SWEEP_BLOBS,
+    AFTER_SWEEP,
+)
+
+
+def no_step(_name: str) -> None:
+    """What happens at a step in production."""

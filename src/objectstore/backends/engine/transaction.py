@@ -1,0 +1,143 @@
+"""One transaction of the index, shared by the operations of a group.
+
+Rows are read once, changed in memory, and written together at the end: what several operations do to one
+key costs one row, and a group costs a few statements instead of a few for each operation. Within the group
+an operation sees what those before it did.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from typing import Final
+
+from objectstore.backends.engine.index import Index
+from objectstore.backends.engine.rows import PartRow, Row, UploadRow
+
+_PUT: Final = "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_PUT_PART: Final = "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_PUT_UPLOAD: Final = "INSERT INTO uploads VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_PREFETCH_FROM: Final = 2  # keys; one is found as fast when it is asked for
+
+
+class Transaction:
+    """What operations may do between BEGIN and COMMIT. `now` is the time of all that they do."""
+
+    def __init__(self, connection: sqlite3.Connection, now: int) -> None:
+        self.now = now  # microseconds since 1970
+        self.index = Index(connection)
+        self._connection = connection
+        self._began_at = self._seq = self.index.last_seq()
+        self._rows: dict[str, Row | None] = {}
+        self._changed: set[str] = set()
+        self._bodies: dict[int, bytes] = {}  # to be written
+        self._old_bodies: list[int] = []  # to be deleted
+        self._released: set[str] = set()  # blobs that a row less refers to
+        self._swept = False
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is anything to commit."""
+        return self._swept or self._seq != self._began_at
+
+    def next_seq(self) -> int:
+        """The number of one more change."""
+        self._seq += 1
+        return self._seq
+
+    def prefetch(self, keys: list[str]) -> None:
+        """Read these rows at once."""
+        if len(keys) >= _PREFETCH_FROM:
+            self._rows.update(dict.fromkeys(keys))
+            self._rows.update((row.key, row) for row in self.index.rows(keys))
+
+    def row(self, key: str) -> Row | None:
+        try:
+            return self._rows[key]
+        except KeyError:
+            row = self._rows[key] = self.index.row(key)
+            return row
+
+    def put(self, row: Row, data: bytes | None = None) -> None:
+        """Let `row` be what is under its key; `data` is its body when that goes in the index."""
+        self._release(self.row(row.key))
+        self._rows[row.key] = row
+        self._changed.add(row.key)
+        if data:
+            self._bodies[row.seq] = data
+
+    def remove(self, key: str) -> None:
+        """Let nothing be under the key. That is a change too, and has a number."""
+        self._release(self.row(key))
+        self._rows[key] = None
+        self._changed.add(key)
+        self.next_seq()
+
+    def body(self, seq: int) -> bytes | None:
+        """A body in the index, as this transaction sees it."""
+        return self._bodies[seq] if seq in self._bodies else self.index.body(seq)
+
+    def put_upload(self, upload: UploadRow) -> None:
+        self._connection.execute(_PUT_UPLOAD, upload)
+        self.next_seq()
+
+    def put_part(self, part: PartRow, data: bytes | None = None) -> None:
+        """Let `part` be the part of its number."""
+        self._release(self.index.part(part.upload, part.number))
+        self._connection.execute(_PUT_PART, part)
+        if data:
+            self._bodies[part.seq] = data
+
+    def complete_upload(self, upload_id: str, record: str) -> None:
+        """Remember the outcome and drop the parts."""
+        self._drop_parts(upload_id)
+        self._connection.execute("UPDATE uploads SET completed = ? WHERE id = ?", (record, upload_id))
+
+    def remove_upload(self, upload_id: str) -> None:
+        """Forget the upload and drop its parts."""
+        self._drop_parts(upload_id)
+        self._connection.execute("DELETE FROM uploads WHERE id = ?", (upload_id,))
+        self.next_seq()
+
+    def forget_garbage(self, garbage: Iterable[tuple[int, str]]) -> None:
+        """These blobs are gone. No change of what is stored, so it has no number."""
+        self._connection.executemany("DELETE FROM garbage WHERE since = ? AND blob = ?", garbage)
+        self._swept = True
+
+    def flush(self) -> None:
+        """Write down all changes."""
+        if not self.changed:
+            return
+        many = self._connection.executemany
+        if self._old_bodies:
+            many("DELETE FROM bodies WHERE seq = ?", [(seq,) for seq in self._old_bodies])
+        if self._bodies:
+            many("INSERT INTO bodies VALUES (?, ?)", self._bodies.items())
+        present, absent = [], []
+        for key in sorted(self._changed):
+            row = self._rows[key]
+            if row is None:
+                absent.append((key,))
+            else:
+                present.append(row)
+        if present:
+            many(_PUT, present)
+        if absent:
+            many("DELETE FROM objects WHERE key = ?", absent)
+        garbage = [(self.now, blob) for blob in self._released if not self.index.refers_to(blob)]
+        if garbage:
+            many("INSERT OR IGNORE INTO garbage VALUES (?, ?)", garbage)
+        self._connection.execute("UPDATE sequence SET last = ?", (self._seq,))
+
+    def _drop_parts(self, upload_id: str) -> None:
+        for part in self.index.parts(upload_id):
+            self._release(part)
+        self._connection.execute("DELETE FROM parts WHERE upload = ?", (upload_id,))
+
+    def _release(self, row: Row | PartRow | None) -> None:
+        if row is None:
+            return
+        if row.blob is not None:
+            self._released.add(row.blob)
+        elif row.size and self._bodies.pop(row.seq, None) is None:
+            self._old_bodies.append(row.seq)

@@ -1,0 +1,54 @@
+"""Whose turn it is to write, among the processes that share a data directory.
+
+SQLite's own waiting is a matter of luck: who commits all the time takes the lock again before a sleeper
+wakes. Here a writer first takes the queue, then the pen, then leaves the queue. Who has just written has to
+queue again, and whoever is waiting in front gets the pen before that. It is about fairness and nothing else:
+SQLite keeps its own lock.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Final
+
+from objectstore.backends.engine.directory import Directory, try_lock, unlock
+from objectstore.errors import Unavailable
+
+_FIRST_PAUSE: Final = 0.0002  # seconds, about one commit
+_LONGEST_PAUSE: Final = 0.002
+_RETRY_AFTER: Final = 1.0
+
+
+class Turns:
+    """Taking turns. For one thread at a time."""
+
+    def __init__(self, directory: Directory, timeout: float) -> None:
+        self._queue = os.open(directory.staging, os.O_RDONLY | os.O_DIRECTORY)
+        self._pen = os.open(directory.blobs, os.O_RDONLY | os.O_DIRECTORY)
+        self._timeout = timeout  # seconds
+
+    def take(self) -> None:
+        """Wait for the turn. Raises Unavailable when that takes too long."""
+        deadline = time.monotonic() + self._timeout
+        self._wait(self._queue, deadline)
+        try:
+            self._wait(self._pen, deadline)
+        finally:
+            unlock(self._queue)
+
+    def leave(self) -> None:
+        unlock(self._pen)
+
+    def close(self) -> None:
+        os.close(self._queue)
+        os.close(self._pen)
+
+    @staticmethod
+    def _wait(fd: int, deadline: float) -> None:
+        pause = _FIRST_PAUSE
+        while not try_lock(fd):
+            if time.monotonic() > deadline:
+                raise Unavailable("another process has been writing for very long", retry_after=_RETRY_AFTER)
+            time.sleep(pause)
+            pause = min(pause * 1.2, _LONGEST_PAUSE)

@@ -1,0 +1,228 @@
+"""The one thread of a process that writes the index.
+
+Operations that wait while a commit is under way are committed together by the next one, so that a sync of
+the disk is shared by all who were waiting for it. Nothing waits for company: a lone operation is committed
+at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Any, Final, TypeAlias, TypeVar
+
+from objectstore.backends.engine import steps
+from objectstore.backends.engine.failures import leaves_doubt, translate
+from objectstore.backends.engine.operations import Operation
+from objectstore.backends.engine.transaction import Transaction
+from objectstore.backends.engine.turns import Turns
+from objectstore.errors import ObjectStoreError, Unavailable
+
+_MAX_OPERATIONS: Final = 512  # in one transaction
+_MAX_WEIGHT: Final = 8 * 1024 * 1024  # bytes in one transaction
+
+logger = logging.getLogger(__name__)
+Result = TypeVar("Result")
+Settle: TypeAlias = Callable[[bool], None]
+"""Told on the loop, once, whether the operation was committed, also when nobody waits for it any more."""
+
+
+class _Pending:
+    __slots__ = ("error", "future", "operation", "result", "settle")
+
+    def __init__(self, operation: Operation[object], future: asyncio.Future[Any], settle: Settle | None) -> None:
+        self.operation = operation
+        self.future = future
+        self.settle = settle
+        self.result: object = None
+        self.error: BaseException | None = None
+
+    def resolve(self) -> None:
+        if self.settle is not None:
+            self.settle(self.error is None)
+        if self.future.done():
+            return  # cancelled: whoever waited does not care any more
+        if self.error is None:
+            self.future.set_result(self.result)
+        else:
+            self.future.set_exception(self.error)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriterStats:
+    """What the writer of this process has done."""
+
+    commits: int
+    operations: int
+    largest_group: int
+
+
+class Writer:
+    """Commits operations. Used from one event loop."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        turns: Turns,
+        now: Callable[[], int],
+        step: Callable[[str], None],
+    ) -> None:
+        self._connection = connection
+        self._turns = turns
+        self._now = now
+        self._step = step
+        self._loop = asyncio.get_running_loop()
+        self._queue: SimpleQueue[_Pending | None] = SimpleQueue()
+        self._closed = False
+        self._commits = self._operations = self._largest = 0
+        self.failed: str | None = None  # why nothing can be written any more
+        self._thread = threading.Thread(target=self._run, name="objectstore-writer", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def submit(self, operation: Operation[Result], settle: Settle | None = None) -> asyncio.Future[Result]:
+        """Have the operation committed. From here on it runs to its end, whether or not anybody waits."""
+        future: asyncio.Future[Result] = self._loop.create_future()
+        pending = _Pending(operation, future, settle)
+        if self._closed:
+            pending.error = Unavailable("the store is closed")
+            pending.resolve()
+        else:
+            self._queue.put(pending)
+        return future
+
+    def close(self) -> None:
+        """Commit what waits, then end. Not on the loop; what was waited for is told to the loop before this returns."""
+        self._closed = True
+        self._queue.put(None)
+        self._thread.join()
+        self._connection.close()
+        self._turns.close()
+
+    @property
+    def stats(self) -> WriterStats:
+        return WriterStats(commits=self._commits, operations=self._operations, largest_group=self._largest)
+
+    def _run(self) -> None:
+        while (first := self._queue.get()) is not None:
+            group = [first]
+            weight = first.operation.weight
+            last = False
+            while len(group) < _MAX_OPERATIONS and weight < _MAX_WEIGHT:
+                try:
+                    pending = self._queue.get_nowait()
+                except Empty:
+                    break
+                if pending is None:
+                    last = True
+                    break
+                group.append(pending)
+                weight += pending.operation.weight
+            self._commit(group)
+            self._tell(group)
+            if last:
+                break
+
+    def _tell(self, group: list[_Pending]) -> None:
+        # A loop that is closed already has nobody left who waits.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(_resolve, group)
+
+    def _commit(self, group: list[_Pending]) -> None:
+        if self.failed is not None:
+            _fail(group, Unavailable(self.failed))
+            return
+        try:
+            self._turns.take()
+        except ObjectStoreError as error:
+            _fail(group, error)
+            return
+        try:
+            self._commit_in_turn(group)
+        finally:
+            self._turns.leave()
+
+    def _commit_in_turn(self, group: list[_Pending]) -> None:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            self._note(error)
+            _fail(group, _translated(error))
+            return
+        try:
+            transaction = self._apply(group)
+        except Exception as error:  # noqa: BLE001  whatever it is, it is the callers' to see
+            self._roll_back()
+            self._apart(group, error)
+            return
+        if not transaction.changed:
+            self._roll_back()
+            return
+        try:
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._roll_back()
+            self._note(error)
+            _fail(group, _translated(error))
+            return
+        self._commits += 1
+        self._operations += len(group)
+        self._largest = max(self._largest, len(group))
+        self._step(steps.AFTER_COMMIT)
+
+    def _apply(self, group: list[_Pending]) -> Transaction:
+        transaction = Transaction(self._connection, self._now())
+        transaction.prefetch([key for pending in group for key in pending.operation.keys])
+        for pending in group:
+            pending.error = None
+            try:
+                pending.result = pending.operation.apply(transaction)
+            except ObjectStoreError as error:
+                pending.error = error
+        transaction.flush()
+        self._step(steps.BEFORE_COMMIT)
+        return transaction
+
+    def _apart(self, group: list[_Pending], error: Exception) -> None:
+        """One operation failed in a way that spoilt the transaction: each gets its own, so that it fails alone."""
+        if len(group) == 1:
+            self._note(error)
+            group[0].error = _translated(error)
+            return
+        for pending in group:
+            self._commit_in_turn([pending])
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
+
+    def _note(self, error: Exception) -> None:
+        if isinstance(error, sqlite3.Error) and leaves_doubt(error):
+            self.failed = f"writing the index failed ({error}); see to the disk, then restart"
+            logger.critical(self.failed)
+
+
+def _resolve(group: list[_Pending]) -> None:
+    for pending in group:
+        pending.resolve()
+
+
+def _fail(group: list[_Pending], error: Exception) -> None:
+    for pending in group:
+        pending.error = error
+
+
+def _translated(error: Exception) -> Exception:
+    if not isinstance(error, OSError | sqlite3.Error):
+        return error
+    translated = translate(error)
+    translated.__cause__ = error
+    return translated
