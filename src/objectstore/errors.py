@@ -40,6 +40,14 @@ class ObjectStoreError(Exception):
         # KeyError, a base of NotFound, would show the repr.
         return self.message
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # Pools of processes pickle errors, by default as a call of the class with `args`: not what ours take.
+        return _unpickled, (type(self), self.message), self.__dict__
+
+
+def _unpickled(cls: type[ObjectStoreError], message: str) -> ObjectStoreError:
+    return cls.__new__(cls, message)
+
 
 class NotFound(ObjectStoreError, KeyError):
     """There is no object under `key`."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from objectstore import errors
 from objectstore.errors import ObjectStoreError
-from objectstore.wire.headers import FieldList, Fields, parse_http_date
+from objectstore.wire.headers import FieldList, Fields, format_etag, parse_etag, parse_http_date
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Rule:
 RULES: Final = (
     Rule(errors.NotFound, 404, "not_found", ("key",)),
     Rule(errors.UploadNotFound, 404, "upload_not_found", ("upload_id",)),
-    Rule(errors.NotModified, 304, "not_modified", ("etag",)),
+    Rule(errors.NotModified, 304, "not_modified"),
     Rule(errors.AlreadyExists, 412, "already_exists", ("key",)),
     Rule(errors.PreconditionFailed, 412, "precondition_failed", ("key",)),
     Rule(errors.InvalidKey, 400, "invalid_key"),
@@ -56,14 +56,18 @@ RULES: Final = (
 _BY_ERROR: Final = {rule.error: rule for rule in RULES}
 _BY_CODE: Final = {rule.code: rule for rule in RULES}
 # What an answer means that carries no code of ours: from a proxy, or to a HEAD through one.
-_BY_STATUS: Final[Mapping[int, Callable[[str], ObjectStoreError]]] = {
+_BY_STATUS: Final[Mapping[int, type[ObjectStoreError]]] = {
+    304: errors.NotModified,
     400: errors.BadRequest,
-    401: lambda _: errors.Unauthenticated(),
+    401: errors.Unauthenticated,
     403: errors.Forbidden,
+    404: errors.NotFound,
     405: errors.MethodNotAllowed,
     408: errors.Unavailable,
     411: errors.LengthRequired,
-    413: lambda _: errors.TooLarge(0),
+    412: errors.PreconditionFailed,
+    413: errors.TooLarge,
+    416: errors.InvalidRange,
     422: errors.InvalidParameter,
     429: errors.RateLimited,
     500: errors.InternalError,
@@ -74,6 +78,8 @@ _BY_STATUS: Final[Mapping[int, Callable[[str], ObjectStoreError]]] = {
     507: errors.StorageFull,
 }
 DEFAULT_RETRY_AFTER: Final = 1  # seconds
+_SIZE_DIGITS: Final = 19  # no size has more, and int() refuses thousands
+_WAIT_DIGITS: Final = 9  # nobody waits for 30 years
 
 
 def rule_of(error: ObjectStoreError) -> Rule:
@@ -99,9 +105,12 @@ def format_error(error: ObjectStoreError) -> tuple[int, FieldList, bytes]:
     """Status, fields and body of the response that tells of `error`. A HEAD leaves the body away."""
     rule = rule_of(error)
     if rule.status == 304:
-        return 304, [(b"x-error-code", rule.code.encode())], b""
+        found: FieldList = [(b"x-error-code", rule.code.encode())]
+        if isinstance(error, errors.NotModified):
+            found.append((b"etag", format_etag(error.etag)))
+        return 304, found, b""
     body = json.dumps({"error": details(error)}).encode()
-    found: FieldList = [
+    found = [
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),
         (b"x-error-code", rule.code.encode()),
@@ -109,7 +118,7 @@ def format_error(error: ObjectStoreError) -> tuple[int, FieldList, bytes]:
     if isinstance(error, errors.Unauthenticated):
         found.append((b"www-authenticate", b"Bearer"))
     elif isinstance(error, errors.Retryable):
-        wait = DEFAULT_RETRY_AFTER if error.retry_after is None else math.ceil(error.retry_after)
+        wait = DEFAULT_RETRY_AFTER if error.retry_after is None else max(0, math.ceil(error.retry_after))
         found.append((b"retry-after", b"%d" % wait))
     elif isinstance(error, errors.InvalidRange):
         found.append((b"content-range", b"bytes */%d" % error.size))
@@ -122,20 +131,11 @@ def parse_error(status: int, found: Fields, body: bytes, *, key: str = "", now: 
     """The error that a response tells of; `key` is what was asked for, `now` turns dates into seconds."""
     told = _told(body)
     code = told.get("code") or found.get(b"x-error-code", b"").decode("latin-1")
-    message = str(told.get("message") or f"the server answered {status}")
     rule = _BY_CODE.get(str(code))
-    if rule is not None and rule.status == status:
-        error = _rebuild(rule, message, told, found, key)
-    elif status == 404:
-        error = errors.NotFound(key)
-    elif status == 412:
-        error = errors.PreconditionFailed(key)
-    elif status == 416:
-        error = errors.InvalidRange(_unsatisfied_size(found))
-    elif status == 304:
-        error = errors.NotModified(_etag(found))
-    else:
-        error = _BY_STATUS.get(status, errors.BadRequest if status < 500 else errors.InternalError)(message)
+    if rule is None or rule.status != status:
+        unknown = errors.BadRequest if status < 500 else errors.InternalError
+        rule = _BY_ERROR[_BY_STATUS.get(status, unknown)]
+    error = _rebuild(rule, _message(rule, told, status, key), told, found, key)
     if isinstance(error, errors.Retryable):
         error.retry_after = parse_retry_after(found.get(b"retry-after"), now)
     return error
@@ -145,8 +145,9 @@ def parse_retry_after(value: bytes | None, now: datetime) -> float | None:
     """Seconds to wait, from either form of `Retry-After` (RFC 9110 §10.2.3); None when it says nothing usable."""
     if value is None:
         return None
-    if value.strip().isdigit():
-        return float(value)
+    digits = value.strip()
+    if digits.isdigit():
+        return float(digits) if len(digits) <= _WAIT_DIGITS else None
     time = parse_http_date(value)
     return None if time is None else max(0.0, (time - now.astimezone(UTC)).total_seconds())
 
@@ -154,9 +155,21 @@ def parse_retry_after(value: bytes | None, now: datetime) -> float | None:
 def _told(body: bytes) -> dict[str, Any]:
     try:
         told = json.loads(body)["error"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return {}
     return told if isinstance(told, dict) else {}
+
+
+def _message(rule: Rule, told: dict[str, Any], status: int, key: str) -> str:
+    message = told.get("message")
+    if message and isinstance(message, str):
+        return message
+    # Without a body, as after a HEAD: our own words where they need no more than the key.
+    if issubclass(rule.error, errors.NotFound | errors.PreconditionFailed):
+        return rule.error(key).message
+    if rule.error is errors.Unauthenticated:
+        return errors.Unauthenticated().message
+    return f"the server answered {status}"
 
 
 def _rebuild(rule: Rule, message: str, told: dict[str, Any], found: Fields, key: str) -> ObjectStoreError:
@@ -166,7 +179,6 @@ def _rebuild(rule: Rule, message: str, told: dict[str, Any], found: Fields, key:
     defaults: dict[str, object] = {
         "key": key,
         "upload_id": "",
-        "etag": _etag(found),
         "algorithm": "sha-256",
         "expected": 0,
         "received": 0,
@@ -174,16 +186,16 @@ def _rebuild(rule: Rule, message: str, told: dict[str, Any], found: Fields, key:
         "limit": 0,
     }
     for name in rule.data:
-        setattr(error, name, told.get(name, defaults[name]))
+        value, default = told.get(name), defaults[name]
+        setattr(error, name, value if type(value) is type(default) else default)
     if isinstance(error, errors.MethodNotAllowed):
-        error.allowed = tuple(one.strip() for one in found.get(b"allow", b"").decode("latin-1").split(",") if one)
+        allowed = found.get(b"allow", b"").decode("latin-1").split(",")
+        error.allowed = tuple(one.strip() for one in allowed if one.strip())
+    elif isinstance(error, errors.NotModified):
+        error.etag = parse_etag(found.get(b"etag", b""))
     return error
 
 
 def _unsatisfied_size(found: Fields) -> int:
     size = found.get(b"content-range", b"").removeprefix(b"bytes */")
-    return int(size) if size.isdigit() else 0
-
-
-def _etag(found: Fields) -> str:
-    return found.get(b"etag", b"").removeprefix(b"W/").strip(b'"').decode("latin-1")
+    return int(size) if size.isdigit() and len(size) <= _SIZE_DIGITS else 0
