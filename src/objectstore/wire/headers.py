@@ -10,14 +10,14 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
 from functools import lru_cache
 from typing import Final, TypeAlias
 
 from objectstore.core.attributes import check_attributes, fields
 from objectstore.core.digests import SIZES
-from objectstore.errors import BadRequest, InvalidDigest, InvalidMetadata
+from objectstore.errors import BadRequest, DigestMismatch, InvalidDigest, InvalidMetadata
 from objectstore.values import (
     DEFAULT_CONTENT_TYPE,
     NO_ATTRIBUTES,
@@ -48,11 +48,16 @@ _KEPT: Final = {
     b"content-language": "content_language",
     b"cache-control": "cache_control",
 }
-_ETAG: Final = re.compile(rb'\s*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"\s*(?:,|$)')
+# An entity tag and what may follow or, in a list with empty elements, precede it (RFC 9110 §5.6.1.2, §8.8.3).
+_TAG: Final = re.compile(rb'[ \t,]*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"[ \t]*(?:,[ \t,]*|\Z)')
+_STRONG_TAG: Final = re.compile(rb'"([\x21\x23-\x7e\x80-\xff]*)"')
 _RANGE: Final = re.compile(rb"(\d*)-(\d*)", re.ASCII)
 # Stored bytes are not ours: a browser is neither to guess their type nor to run them.
 _GUARDS: Final = ((b"x-content-type-options", b"nosniff"), (b"content-security-policy", b"sandbox"))
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND: Final = timedelta(seconds=1)
 # Digest fields of RFC 9530 name fewer algorithms than are known here.
+_DIGEST_FIELDS: Final = frozenset({b"content-digest", b"repr-digest", b"content-md5"})
 _DIGEST_NAMES: Final = {"sha-256": "sha-256", "sha-512": "sha-512", "md5": "md5", "sha": "sha-1"}
 
 
@@ -60,7 +65,7 @@ def fields_of(pairs: Iterable[tuple[bytes, bytes]]) -> Fields:
     """Fields by name; lines of the same name joined by commas (RFC 9110 §5.3).
 
     Raises:
-        BadRequest: a field that may stand once only stands twice, with different values.
+        BadRequest: a field that is read here as one value stands twice, with different values.
     """
     pairs = list(pairs)
     found = dict(pairs)
@@ -70,35 +75,29 @@ def fields_of(pairs: Iterable[tuple[bytes, bytes]]) -> Fields:
     for name, value in pairs:
         if name not in joined:
             joined[name] = value
-        elif name in _LISTS:
+        elif name not in _SINGLE and not name.startswith(META):
             joined[name] += b", " + value
         elif joined[name] != value:
             raise BadRequest(f"the header {name.decode('latin-1')!r} stands twice with different values")
     return joined
 
 
-_LISTS: Final = frozenset(
+_SINGLE: Final = frozenset(
     {
-        b"if-match",
-        b"if-none-match",
-        b"range",
-        b"accept",
-        b"accept-encoding",
-        b"accept-language",
-        b"cache-control",
-        b"content-digest",
-        b"content-encoding",
-        b"content-language",
-        b"repr-digest",
-        b"cookie",
-        b"connection",
-        b"via",
-        b"forwarded",
-        b"x-forwarded-for",
-        b"x-forwarded-proto",
-        b"x-forwarded-host",
-        b"traceparent",
-        b"tracestate",
+        b"authorization",
+        b"content-disposition",
+        b"content-length",
+        b"content-md5",
+        b"content-range",
+        b"content-type",
+        b"etag",
+        b"host",
+        b"if-modified-since",
+        b"if-range",
+        b"if-unmodified-since",
+        b"last-modified",
+        b"retry-after",
+        COPY_FROM,
     }
 )
 
@@ -113,7 +112,8 @@ def _http_date(second: int) -> bytes:
 
 def http_date(time: datetime) -> bytes:
     """An IMF-fixdate (RFC 9110 §5.6.7); fractions of a second are cut."""
-    return _http_date(int(time.timestamp()))
+    # Rounded down, also before 1970, as `core.conditions` compares it.
+    return _http_date((time - _EPOCH) // _SECOND)
 
 
 def parse_http_date(value: bytes | None) -> datetime | None:
@@ -157,9 +157,8 @@ def parse_conditions(found: Fields) -> Conditions:
 
 def parse_if_range(value: bytes) -> str | datetime | None:
     """The etag or time of an `If-Range` field; None for one that can never hold (RFC 9110 §13.1.5)."""
-    if value.startswith(b'"'):
-        return parse_etag(value)
-    return parse_http_date(value)
+    tag = _STRONG_TAG.fullmatch(value)
+    return parse_http_date(value) if tag is None else tag[1].decode("latin-1")
 
 
 def format_conditions(conditions: Conditions) -> FieldList:
@@ -179,21 +178,19 @@ def parse_etags(value: bytes, *, strong: bool) -> Etags:
     """The tags of a list; with `strong`, weak ones are left out, since they match nothing (RFC 9110 §8.8.3.2).
 
     Raises:
-        BadRequest: not `*` and not a list of quoted tags.
+        BadRequest: not `*` and not a list of at least one quoted tag.
     """
     if value.strip() == b"*":
         return "*"
     tags: list[str] = []
     at = 0
-    while at < len(value):
-        found = _ETAG.match(value, at)
+    while at < len(value) or not at:
+        found = _TAG.match(value, at)
         if found is None:
             raise BadRequest('an entity tag condition is * or a list of tags in double quotes, as in "abc", "def"')
         if not (strong and found[1]):
             tags.append(found[2].decode("latin-1"))
         at = found.end()
-    if not value.strip():
-        raise BadRequest("an entity tag condition is empty")
     return tuple(tags)
 
 
@@ -203,8 +200,18 @@ def _etags(found: Fields, name: bytes, *, strong: bool) -> Etags | None:
 
 
 def _format_etags(etags: Etags) -> bytes:
+    if etags == "*":
+        return b"*"
     # A list without a tag matches nothing; the field cannot say so but with a tag that no object has.
-    return b"*" if etags == "*" else b", ".join(map(format_etag, etags)) or b'""'
+    tags = [_format_tag(etag) for etag in etags] or [b'""']
+    return b", ".join(tags)
+
+
+def _format_tag(etag: str) -> bytes:
+    tag = format_etag(etag) if all(ord(character) < 0x100 for character in etag) else b""
+    if _STRONG_TAG.fullmatch(tag) is None:
+        raise BadRequest(f"{etag!r} is no etag: they are given without quotes, and have no spaces or controls")
+    return tag
 
 
 # Ranges
@@ -264,9 +271,11 @@ def format_content_range(start: int, stop: int, size: int) -> bytes:
 def parse_content_range(value: bytes) -> tuple[int, int, int]:
     """Start, stop (end exclusive) and size in bytes of a `Content-Range`. Raises BadRequest."""
     found = re.fullmatch(rb"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})", value)
-    if found is None:
-        raise BadRequest("a Content-Range that cannot be read")
-    return int(found[1]), int(found[2]) + 1, int(found[3])
+    if found is not None:
+        start, stop, size = int(found[1]), int(found[2]) + 1, int(found[3])
+        if start < stop <= size:
+            return start, stop, size
+    raise BadRequest("a Content-Range that cannot be read")
 
 
 # Attributes
@@ -279,7 +288,8 @@ def parse_attributes(found: Fields) -> Attributes:
     for name, value in found.items():
         attribute = _KEPT.get(name)
         if attribute is not None:
-            kept[attribute] = _text(name, value)
+            if value:  # an empty one says as much as none
+                kept[attribute] = _text(name, value)
         elif name.startswith(META):
             metadata[_text(name, name[len(META) :])] = _text(name, value)
     if not kept and not metadata:
@@ -320,16 +330,23 @@ def parse_expected(found: Fields) -> dict[str, bytes]:
 
     Raises:
         InvalidDigest: a known algorithm with a value that is not its digest.
+        DigestMismatch: the fields contradict each other, so that no body has them all.
     """
+    if _DIGEST_FIELDS.isdisjoint(found):
+        return {}
     expected: dict[str, bytes] = {}
     for name in (b"content-digest", b"repr-digest"):
-        value = found.get(name)
-        if value is not None:
-            expected.update(parse_digests(value))
+        _expect(expected, parse_digests(found.get(name, b"")))
     value = found.get(b"content-md5")
     if value is not None:
-        expected["md5"] = _raw_digest("md5", value)
+        _expect(expected, {"md5": _raw_digest("md5", value)})
     return expected
+
+
+def _expect(expected: dict[str, bytes], also: Mapping[str, bytes]) -> None:
+    for algorithm, digest in also.items():
+        if expected.setdefault(algorithm, digest) != digest:
+            raise DigestMismatch(algorithm)
 
 
 def parse_digests(value: bytes) -> dict[str, bytes]:
@@ -337,7 +354,7 @@ def parse_digests(value: bytes) -> dict[str, bytes]:
     digests: dict[str, bytes] = {}
     for item in value.split(b","):
         name, equals, quoted = item.strip(b" \t").partition(b"=")
-        known = _DIGEST_NAMES.get(name.decode("latin-1").lower())
+        known = _DIGEST_NAMES.get(name.strip(b" \t").decode("latin-1").lower())
         if known is None:
             continue
         sequence = quoted.partition(b";")[0].strip()
@@ -349,7 +366,8 @@ def parse_digests(value: bytes) -> dict[str, bytes]:
 
 def _raw_digest(algorithm: str, encoded: bytes) -> bytes:
     try:
-        raw = base64.b64decode(encoded, validate=True)
+        # Padding may be missing (RFC 8941 §4.2.7).
+        raw = base64.b64decode(encoded + b"=" * (-len(encoded) % 4), validate=True)
     except binascii.Error:
         raw = b""
     if len(raw) != SIZES[algorithm]:
@@ -378,7 +396,7 @@ def format_info(info: ObjectInfo) -> FieldList:
     attributes = info.attributes
     if attributes is not NO_ATTRIBUTES:
         found += format_attributes(attributes)
-    if attributes.content_type is None:
+    if not attributes.content_type:
         found.append((b"content-type", DEFAULT_CONTENT_TYPE.encode()))
     return found
 

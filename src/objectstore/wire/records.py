@@ -6,11 +6,11 @@ import base64
 import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from objectstore.core.attributes import check_attributes
 from objectstore.core.listing import encode_cursor
-from objectstore.errors import BadRequest
+from objectstore.errors import BadRequest, InvalidMetadata
 from objectstore.values import (
     DEFAULT_CONTENT_TYPE,
     NOTHING,
@@ -22,16 +22,24 @@ from objectstore.values import (
 )
 
 JSON: Final = b"application/json"
+_T = TypeVar("_T")
 _OPTIONAL: Final = ("content_encoding", "content_disposition", "content_language", "cache_control")
 
 
 def format_time(time: datetime) -> str:
     """RFC 3339, UTC, microseconds."""
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def parse_time(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)
+    """The time that an RFC 3339 text names, in UTC. Raises BadRequest."""
+    try:
+        time = datetime.fromisoformat(text)
+        if time.tzinfo is not None:
+            return time.astimezone(UTC)
+    except (ValueError, TypeError, OverflowError):
+        pass
+    raise BadRequest(f"not an RFC 3339 time with its offset: {text!r}")
 
 
 def format_digests(digests: Mapping[str, bytes]) -> dict[str, str]:
@@ -39,7 +47,11 @@ def format_digests(digests: Mapping[str, bytes]) -> dict[str, str]:
 
 
 def parse_digest_map(told: Mapping[str, str]) -> dict[str, bytes]:
-    return {name: base64.b64decode(text) for name, text in told.items()}
+    """Algorithm to raw digest. Raises BadRequest."""
+    try:
+        return {name: base64.b64decode(text, validate=True) for name, text in told.items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise BadRequest(f"not digests in Base64: {error}") from error
 
 
 def record(info: ObjectInfo) -> dict[str, object]:
@@ -57,36 +69,46 @@ def record(info: ObjectInfo) -> dict[str, object]:
     }
     for name in _OPTIONAL:
         value = getattr(attributes, name)
-        if value is not None:
+        if value:
             told[name] = value
     return told
 
 
-def parse_record(told: Mapping[str, Any]) -> ObjectInfo:
+def parse_record(told: Any) -> ObjectInfo:
     """The object that a record tells of. Raises BadRequest when it is no record."""
-    try:
-        return ObjectInfo(
-            key=told["key"],
-            size=told["size"],
-            etag=told["etag"],
-            created=parse_time(told["created_at"]),
-            modified=parse_time(told["modified_at"]),
-            digests=parse_digest_map(told["digest"]),
-            attributes=parse_attributes(told),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BadRequest(f"not an object record: {error}") from error
+    return ObjectInfo(
+        key=_member(told, "key", str),
+        size=_member(told, "size", int),
+        etag=_member(told, "etag", str),
+        created=parse_time(_member(told, "created_at", str)),
+        modified=parse_time(_member(told, "modified_at", str)),
+        digests=parse_digest_map(_member(told, "digest", dict)),
+        attributes=parse_attributes(told),
+    )
+
+
+def _member(told: Any, name: str, kind: type[_T]) -> _T:
+    value = told.get(name) if isinstance(told, Mapping) else None
+    # A bool is an int to isinstance.
+    if type(value) is not kind:
+        raise BadRequest(f"the member {name!r} of a JSON record is missing, or is no {kind.__name__}")
+    return value
 
 
 def parse_attributes(told: Mapping[str, Any]) -> Attributes:
-    """The attributes among the members of a JSON object. Raises InvalidMetadata."""
-    return check_attributes(
-        Attributes(
-            content_type=told.get("content_type"),
-            metadata=told.get("metadata") or NOTHING,
-            **{name: told.get(name) for name in _OPTIONAL},
-        )
-    )
+    """The attributes among the members of a JSON object; null or empty is as good as not there.
+
+    Raises:
+        InvalidMetadata: a value is no string, or `core.attributes.check_attributes` refuses it.
+    """
+    metadata = told.get("metadata") or NOTHING
+    if not isinstance(metadata, Mapping):
+        raise InvalidMetadata("the metadata are no JSON object")
+    kept = {name: told.get(name) or None for name in ("content_type", *_OPTIONAL)}
+    given = [value for value in kept.values() if value is not None]
+    if not all(isinstance(value, str) for value in (*given, *metadata.values())):
+        raise InvalidMetadata("kept headers and metadata are strings")
+    return check_attributes(Attributes(metadata=metadata, **kept))
 
 
 def page(found: ListPage, *, delimited: bool, details: bool) -> dict[str, object]:
