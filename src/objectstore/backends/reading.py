@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import suppress
 from typing import Final, assert_never
 
 from objectstore.errors import Corrupted
 from objectstore.values import FileSpan, Inline, Reading, Streamed
 
 BLOCK_SIZE: Final = 256 * 1024  # bytes read from a file at a time
+_NOWAIT: Final[int | None] = getattr(os, "RWF_NOWAIT", None)  # Linux
 
 
-async def chunks(reading: Reading) -> AsyncIterator[bytes]:
+async def chunks(reading: Reading) -> AsyncGenerator[bytes, None]:
     """The bytes of the reading, as they come; iterated once, while the reading is open.
 
     Raises:
@@ -40,11 +43,34 @@ async def read_all(reading: Reading) -> bytes:
     return b"".join([chunk async for chunk in chunks(reading)])
 
 
-async def _blocks(span: FileSpan) -> AsyncIterator[bytes]:
+async def _blocks(span: FileSpan) -> AsyncGenerator[bytes, None]:
     at = span.start
     while at < span.stop:
-        block = await asyncio.to_thread(os.pread, span.fd, min(BLOCK_SIZE, span.stop - at), at)
+        block = await _read(span.fd, min(BLOCK_SIZE, span.stop - at), at)
         if not block:
             raise Corrupted(f"a stored file ends {span.stop - at} bytes before the object does")
         at += len(block)
         yield block
+
+
+async def _read(fd: int, size: int, at: int) -> bytes:
+    """Up to `size` bytes: on the loop when the kernel has them in memory, in a thread when the disk must be asked."""
+    try:
+        if _NOWAIT is not None:
+            with suppress(BlockingIOError):
+                return _read_cached(fd, size, at, _NOWAIT)
+        return await asyncio.to_thread(os.pread, fd, size, at)
+    except OSError as error:
+        raise Corrupted("a stored file cannot be read") from error
+
+
+def _read_cached(fd: int, size: int, at: int, flags: int) -> bytes:
+    buffer = bytearray(size)
+    try:
+        count = os.preadv(fd, [buffer], at, flags)
+    except OSError as error:
+        if error.errno in {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}:
+            # This file system cannot tell; another thread may wait for it.
+            raise BlockingIOError from error
+        raise
+    return bytes(buffer if count == size else memoryview(buffer)[:count])

@@ -1,0 +1,137 @@
+"""The JSON bodies of the HTTP contract, as models: they check what comes in and describe what goes out."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Key = Annotated[str, Field(min_length=1, max_length=1024, description="1 to 1024 bytes of UTF-8 without NUL")]
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Kept(Model):
+    content_type: str | None = None
+    content_encoding: str | None = None
+    content_disposition: str | None = None
+    content_language: str | None = None
+    cache_control: str | None = None
+    metadata: dict[str, str] = {}
+
+
+class Record(Kept):
+    """What is known of an object."""
+
+    key: Key
+    size: int = Field(ge=0, description="bytes")
+    etag: str
+    content_type: str
+    created_at: datetime
+    modified_at: datetime
+    digest: dict[str, str] = Field(description="algorithm to Base64")
+
+
+class Page(Model):
+    """One page of a listing, in UTF-8 byte order."""
+
+    keys: list[str]
+    next_cursor: str | None = Field(description="where to go on; null at the end")
+    has_more: bool
+    prefixes: list[str] | None = Field(default=None, description="groups, when a delimiter was given")
+    objects: list[Record] | None = Field(default=None, description="records of the keys, when details were asked for")
+
+
+class ErrorDetails(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    code: str
+    message: str
+
+
+class Error(Model):
+    """How every failure is told."""
+
+    error: ErrorDetails
+
+
+class DeleteRequest(Model):
+    keys: Annotated[list[str], Field(max_length=1000)]
+
+
+class DeleteError(Model):
+    key: str
+    code: str
+    message: str
+
+
+class DeleteResponse(Model):
+    deleted: list[str]
+    errors: list[DeleteError]
+
+
+class UploadRequest(Kept):
+    key: Key
+    if_match: str | None = Field(default=None, description='"*", or entity tags as in the header If-Match')
+    if_none_match: str | None = Field(default=None, description='"*", or entity tags as in the header If-None-Match')
+    size: int | None = Field(default=None, ge=0, description="bytes of the whole object, when known")
+    digest: dict[str, str] = Field(default={}, description="digests the whole object must have, in Base64")
+
+
+class Begun(Model):
+    upload_id: str
+    part_size: int = Field(description="bytes; what to cut the body into, the last part excepted")
+    expires_at: datetime
+
+
+class PartRecord(Model):
+    n: int
+    size: int
+    etag: str
+
+
+class UploadRecord(Model):
+    upload_id: str
+    key: Key
+    begun_at: datetime
+    expires_at: datetime
+    parts: list[PartRecord]
+    completed: Record | None = None
+
+
+class UploadSummary(Model):
+    upload_id: str
+    key: Key
+    begun_at: datetime
+    expires_at: datetime
+
+
+class UploadList(Model):
+    uploads: list[UploadSummary]
+    next_cursor: str | None
+    has_more: bool
+
+
+class PartName(Model):
+    n: int
+    etag: str
+
+
+class CompleteRequest(Model):
+    parts: Annotated[list[PartName], Field(max_length=10_000)]
+
+
+class Health(Model):
+    status: str
+    service: str
+    version: str
+
+
+class Readiness(Model):
+    status: str
+    backend: str
+    persistent: bool
+    notes: list[str]

@@ -1,0 +1,145 @@
+"""A plain HTTP client that sends paths and headers just as they are given, and real servers to talk to."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPMessage
+from pathlib import Path
+from typing import Any
+
+SCOPES = ("read", "write", "delete", "metrics")
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: HTTPMessage
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def code(self) -> str:
+        code: str = self.json["error"]["code"]
+        return code
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server; `token` may do everything."""
+
+    port: int
+    token: str = field(repr=False)
+    process: subprocess.Popen[bytes]
+    folder: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes | Iterable[bytes] | None = None,
+        headers: Mapping[str, str | bytes] | None = None,
+        *,
+        token: str | None = "",
+    ) -> Answer:
+        """One request on a connection of its own. `token`: "" for the server's, None for no header."""
+        sent: dict[str, str | bytes] = {}
+        if token is not None:
+            sent["Authorization"] = f"Bearer {token or self.token}"
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
+        with contextlib.closing(connection):
+            connection.request(method, path, body, sent | dict(headers or {}))
+            response = connection.getresponse()
+            return Answer(response.status, response.headers, response.read())
+
+    def json(self, method: str, path: str, value: object, *, token: str | None = "") -> Answer:
+        return self.ask(method, path, json.dumps(value).encode(), {"Content-Type": "application/json"}, token=token)
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=30)
+
+    def peak_memory(self) -> int:
+        """Bytes of memory that the process has held at most."""
+        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+        raise AssertionError
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def add_token(file: Path, name: str, *, scopes: Iterable[str] = SCOPES, prefixes: Iterable[str] = ()) -> str:
+    """A token made by the command that users have."""
+    command = [sys.executable, "-m", "objectstore.auth_tokens", "add", name, "--ttl", "1", "--file", str(file)]
+    for scope in scopes:
+        command += ["--scope", scope]
+    for prefix in prefixes:
+        command += ["--prefix", prefix]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return next(word for word in told.split() if word.startswith("os_"))
+
+
+def wait_until_healthy(process: subprocess.Popen[bytes], port: int) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        assert process.poll() is None, f"the server ended with {process.returncode}"
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1) as probe:
+            probe.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            if probe.recv(64).startswith(b"HTTP/1.1 200"):
+                return
+        time.sleep(0.02)
+    raise AssertionError("the server did not come up")
+
+
+def command_for(kind: str, port: int, workers: int = 1) -> list[str]:
+    if kind == "uvicorn":
+        server = ["uvicorn", "objectstore.app:app", "--log-level", "warning", "--timeout-graceful-shutdown", "10"]
+    else:
+        server = ["granian", "--interface", "asgi", "objectstore.app:app", "--log-level", "warning"]
+    return [sys.executable, "-m", *server, "--host", "127.0.0.1", "--port", str(port), "--workers", str(workers)]
+
+
+@contextlib.contextmanager
+def running(
+    folder: Path, kind: str = "uvicorn", *, workers: int = 1, environment: Mapping[str, str] | None = None
+) -> Iterator[Server]:
+    """A server over the data in `folder`, ended when the block is left."""
+    tokens = folder / "tokens.json"
+    tokens.unlink(missing_ok=True)
+    token = add_token(tokens, "all")
+    port = free_port()
+    settings = {"DATA_DIR": str(folder / "data"), "AUTH_TOKENS_FILE": str(tokens), "WORKERS": str(workers)}
+    settings |= environment or {}
+    settings = {name: value for name, value in settings.items() if value}
+    with (folder / "server.log").open("ab") as log:
+        process = subprocess.Popen(command_for(kind, port, workers), env=os.environ | settings, stdout=log, stderr=log)
+    try:
+        wait_until_healthy(process, port)
+        yield Server(port, token, process, folder)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

@@ -1,0 +1,149 @@
+"""Bodies on real sockets: cut short, chunked, abandoned, enormous."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+
+from peer import Server, running
+
+MIB = 1024 * 1024
+
+
+def head(server: Server, method: str, path: str, *lines: str) -> bytes:
+    fields = [f"{method} {path} HTTP/1.1", "Host: x", f"Authorization: Bearer {server.token}", *lines]
+    return ("\r\n".join(fields) + "\r\n\r\n").encode()
+
+
+def read_all(connection: socket.socket) -> bytes:
+    return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def files_in(server: Server) -> set[Path]:
+    """What lies in the data folder beside the index."""
+    data = server.folder / "data"
+    return {path for part in ("blobs", "staging") for path in (data / part).rglob("*") if path.is_file()}
+
+
+def absent(server: Server, key: str) -> bool:
+    return server.ask("HEAD", f"/objects/{key}").status == 404
+
+
+@pytest.mark.parametrize("sent", [0, 100, 3 * MIB])
+def test_a_body_cut_short_stores_nothing_and_leaves_nothing(server: Server, base: str, sent: int) -> None:
+    before = files_in(server)
+    key = f"{base}{sent}"
+    with server.connect() as connection:
+        connection.sendall(head(server, "PUT", f"/objects/{key}", f"Content-Length: {4 * MIB}"))
+        connection.sendall(bytes(sent))
+        connection.shutdown(socket.SHUT_WR)
+        answer = read_all(connection)
+    assert not answer.startswith(b"HTTP/1.1 2")
+    assert absent(server, key)
+    while files_in(server) != before:
+        pass  # what the server had begun is taken away; the suite's time limit says if it is not
+
+
+def test_a_chunked_body_cut_short_stores_nothing(server: Server, base: str) -> None:
+    with server.connect() as connection:
+        connection.sendall(head(server, "PUT", f"/objects/{base}k", "Transfer-Encoding: chunked"))
+        connection.sendall(b"5\r\nhello\r\n")
+        connection.shutdown(socket.SHUT_WR)
+        answer = read_all(connection)
+    assert not answer.startswith(b"HTTP/1.1 2")
+    assert absent(server, base + "k")
+
+
+def test_a_chunked_body_of_unknown_length_is_stored(server: Server, base: str) -> None:
+    chunks = [b"a" * MIB, b"", b"b" * 5, b"c" * MIB]
+    answer = server.ask("PUT", f"/objects/{base}k", iter(chunk for chunk in chunks if chunk))
+    assert answer.json["size"] == 2 * MIB + 5
+    assert server.ask("GET", f"/objects/{base}k").body == b"".join(chunks)
+
+
+def test_a_client_that_leaves_mid_download_harms_nobody(server: Server, base: str) -> None:
+    body = bytes(range(256)) * 4096 * 64
+    server.ask("PUT", f"/objects/{base}k", body)
+    for _ in range(5):
+        with server.connect() as connection:
+            connection.sendall(head(server, "GET", f"/objects/{base}k"))
+            connection.recv(1000)
+    assert server.ask("GET", f"/objects/{base}k").body == body
+
+
+def test_an_empty_put_without_length_is_an_empty_object(server: Server, base: str) -> None:
+    with server.connect() as connection:
+        connection.sendall(head(server, "PUT", f"/objects/{base}k", "Connection: close"))
+        assert read_all(connection).startswith(b"HTTP/1.1 200")
+    assert server.ask("GET", f"/objects/{base}k").body == b""
+
+
+def test_a_connection_serves_many_requests_of_every_outcome(server: Server, base: str) -> None:
+    requests = [
+        ("PUT", f"/objects/{base}k", b"abc", 200),
+        ("GET", f"/objects/{base}k", None, 200),
+        ("GET", f"/objects/{base}none", None, 404),
+        ("HEAD", f"/objects/{base}none", None, 404),
+        ("PUT", "/objects/%00", b"abc", 400),
+        ("GET", "/health", None, 200),
+        ("DELETE", f"/objects/{base}k", None, 204),
+    ]
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=30)
+    with closing(connection):
+        connection.connect()
+        first = connection.sock
+        for method, path, body, status in requests * 3:
+            connection.request(method, path, body, {"Authorization": f"Bearer {server.token}"})
+            response = connection.getresponse()
+            response.read()
+            assert response.status == status
+        assert connection.sock is first
+
+
+@pytest.fixture(scope="module", params=["uvicorn", "granian"])
+def small_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder: Path = tmp_path_factory.mktemp("small")
+    with running(folder, request.param, environment={"MAX_OBJECT_SIZE": "1000000"}) as server:
+        yield server
+
+
+def test_more_than_the_largest_object_is_refused(small_server: Server) -> None:
+    path = "/objects/k"
+    assert small_server.ask("PUT", path, bytes(1_000_000)).status == 200
+    announced = small_server.ask("PUT", "/objects/announced", bytes(1_000_001))
+    assert (announced.status, announced.code) == (413, "too_large")
+    chunked = small_server.ask("PUT", "/objects/chunked", iter([bytes(500_000)] * 3))
+    assert (chunked.status, chunked.code) == (413, "too_large")
+    assert small_server.ask("GET", "/objects").json["keys"] == ["k"]
+
+
+@pytest.fixture(scope="module", params=["uvicorn", "granian"])
+def fresh_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with running(tmp_path_factory.mktemp("fresh"), request.param) as server:
+        yield server
+
+
+def test_memory_stays_flat_both_ways(fresh_server: Server) -> None:
+    size = 512 * MIB
+    block = bytes(range(256)) * 4096
+    answer = fresh_server.ask("PUT", "/objects/big", (block for _ in range(size // MIB)), {"Content-Length": str(size)})
+    assert answer.json["size"] == size
+    with fresh_server.connect() as connection:
+        connection.sendall(head(fresh_server, "GET", "/objects/big", "Connection: close"))
+        digest, received = hashlib.sha256(), 0
+        buffered = connection.makefile("rb")
+        while buffered.readline().strip():
+            pass
+        while chunk := buffered.read(MIB):
+            digest.update(chunk)
+            received += len(chunk)
+        buffered.close()
+    assert received == size
+    assert digest.digest() == hashlib.sha256(block * (size // MIB)).digest()
+    assert fresh_server.peak_memory() < 150 * MIB
