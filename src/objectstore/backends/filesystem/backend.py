@@ -299,7 +299,7 @@ class _Outgoing(AbstractAsyncContextManager[Reading]):
         self._fd: int | None = None
 
     async def __aenter__(self) -> Reading:
-        with translating(self._key):
+        try:
             fd, found = self._backend.tree.open(self._key)
             try:
                 check_read(self._options.conditions, found.info)
@@ -313,6 +313,8 @@ class _Outgoing(AbstractAsyncContextManager[Reading]):
             finally:
                 if self._fd is None:
                     os.close(fd)
+        except OSError as error:
+            raise translated(error, self._key) from error
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None

@@ -11,7 +11,7 @@ from typing import Final
 from objectstore.backends.filesystem.paths import MAX_SEGMENT_SIZE, NAME, unholdable
 from objectstore.errors import ObjectStoreError, StorageFull, Unavailable
 
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NAME_TOO_LONG: Final = frozenset({errno.ENAMETOOLONG})
 _NAME_REFUSED: Final = frozenset({errno.EILSEQ})
 ABSENT: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO})

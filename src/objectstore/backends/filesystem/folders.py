@@ -31,6 +31,21 @@ def open_folder(name: str, inside: int) -> int:
         raise
 
 
+def open_file(root: int, way: Sequence[str], name: str, flags: int) -> int:
+    """A descriptor of the file `name` in the folder that is found by going `way` from `root`."""
+    folder = root
+    try:
+        for step in way:
+            inner = open_folder(step, folder)
+            if folder != root:
+                os.close(folder)
+            folder = inner
+        return os.open(name, flags, dir_fd=folder)
+    finally:
+        if folder != root:
+            os.close(folder)
+
+
 @contextmanager
 def opened(root: int, way: Sequence[str]) -> Iterator[int]:
     """The folder that is found by going `way` from `root`. Raises as `open_folder`."""

@@ -16,6 +16,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 from objectstore.core.attributes import check_attributes
@@ -52,23 +53,45 @@ class Record:
         )
 
 
-def info_of(key: str, file: os.stat_result, record: Record | None) -> ObjectInfo:
-    """What is known of the object in this file; without a record, what the file system tells.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An object as it is."""
 
-    The etag of a file without a record follows from everything that changes when it is written.
-    """
-    modified = _time(file.st_mtime_ns)
-    if record is None:
-        return ObjectInfo(key=key, size=file.st_size, etag=_foreign_etag(file), created=modified, modified=modified)
-    return ObjectInfo(
+    info: ObjectInfo
+    record: Record | None  # None: put there, or changed, by another program
+
+
+def known(key: str, record: Record) -> Found:
+    """What is known of an object whose file the record describes."""
+    info = ObjectInfo(
         key=key,
-        size=file.st_size,
+        size=record.size,
         etag=record.etag,
         created=record.created,
-        modified=modified,
+        modified=time_of(record.mtime_ns),
         digests=record.digests,
         attributes=record.attributes,
     )
+    return Found(info, record)
+
+
+def foreign(key: str, file: os.stat_result) -> Found:
+    """What the file system tells of an object; the etag follows from everything that changes with the file."""
+    # Hashed, since an inode number is nobody's business. The ctime cannot be set back by a program that edits a file.
+    seen = f"{file.st_ino} {file.st_size} {file.st_mtime_ns} {file.st_ctime_ns}"
+    etag = hashlib.blake2b(seen.encode(), digest_size=16).hexdigest()
+    modified = time_of(file.st_mtime_ns)
+    return Found(ObjectInfo(key=key, size=file.st_size, etag=etag, created=modified, modified=modified), None)
+
+
+@lru_cache(maxsize=2048)
+def parsed(key: str, raw: bytes) -> Found | None:
+    """What a record, as stored, says of the object `key` if it describes its file; None if it is no record.
+
+    Remembered, since of what the kernel has in memory a reading costs little more than this.
+    """
+    record = load(decode(raw))
+    return None if record is None else known(key, record)
 
 
 def nanoseconds(time: datetime) -> int:
@@ -127,15 +150,9 @@ def decode(raw: bytes) -> Any:
         return None
 
 
-def _time(nanoseconds: int) -> datetime:
+def time_of(nanoseconds: int) -> datetime:
+    """The time, to the microsecond; the nearest that can be said of those that some programs give to files."""
     try:
         return _EPOCH + timedelta(microseconds=nanoseconds // 1000)
     except OverflowError:
-        # Any program may give a file any time.
         return _LATEST if nanoseconds > 0 else _EARLIEST
-
-
-def _foreign_etag(file: os.stat_result) -> str:
-    # Hashed, since an inode number is nobody's business. The ctime cannot be set back by a program that edits a file.
-    seen = f"{file.st_ino} {file.st_size} {file.st_mtime_ns} {file.st_ctime_ns}"
-    return hashlib.blake2b(seen.encode(), digest_size=16).hexdigest()

@@ -33,7 +33,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -41,7 +41,7 @@ from typing import Final
 from objectstore.backends.filesystem import folders, paths, xattrs
 from objectstore.backends.filesystem.failures import ABSENT
 from objectstore.backends.filesystem.locks import Locks
-from objectstore.backends.filesystem.records import Record, info_of
+from objectstore.backends.filesystem.records import Found, Record, foreign, known, time_of
 from objectstore.backends.filesystem.sidecars import Sidecars
 from objectstore.backends.filesystem.staging import Draft, Staging
 from objectstore.core.conditions import check_source, check_write
@@ -50,14 +50,6 @@ from objectstore.values import Conditions, CopyOptions, ObjectInfo, PutOptions
 
 _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC  # no wait for a pipe's writer
 _ATTEMPTS: Final = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """An object as it is."""
-
-    info: ObjectInfo
-    record: Record | None  # None: put there, or changed, by another program
 
 
 class Tree:
@@ -97,7 +89,7 @@ class Tree:
         *way, name = paths.segments(key)
         while True:
             try:
-                fd = self._open_file(way, name)
+                fd = folders.open_file(self.root, way, name, _FILE)
             except OSError as error:
                 if error.errno in ABSENT:
                     raise NotFound(key) from None
@@ -106,11 +98,12 @@ class Tree:
             try:
                 file = os.fstat(fd)
                 if stat.S_ISREG(file.st_mode):
-                    record = self._record(fd, file, key)
-                    if record is None and not self._is_still(file, way, name):
-                        # Replaced while its record was looked for, which was perhaps lost by that.
-                        continue
-                    found = Found(info_of(key, file, record), record)
+                    found = self._known(fd, file, key)
+                    if found is None:
+                        if not self._is_still(file, way, name):
+                            # Replaced while its record was looked for, which was perhaps lost by that.
+                            continue
+                        found = foreign(key, file)
             finally:
                 if found is None:
                     os.close(fd)
@@ -145,13 +138,13 @@ class Tree:
         check_write(options.conditions, key, _info(expected))
         file = draft.stamp(self._clock())
         self._step("after_write")
-        plain = info_of(key, file, None)
+        modified = time_of(file.st_mtime_ns)
         record = Record(
             size=file.st_size,
             mtime_ns=file.st_mtime_ns,
             inode=file.st_ino,
             etag=options.etag or os.urandom(16).hex(),
-            created=plain.modified if expected is None else expected.info.created,
+            created=modified if expected is None else expected.info.created,
             digests=digests,
             attributes=options.attributes,
         )
@@ -160,14 +153,14 @@ class Tree:
         with self._locks.holding_key(hashed_key):
             current = self.look(key)
             check_write(options.conditions, key, _info(current))
-            created = plain.modified if current is None else current.info.created
+            created = modified if current is None else current.info.created
             if created != record.created:
                 record = replace(record, created=created)
                 carried = draft.seal(record, carry=self._carry_records)
             touched = self._replace(key, hashed_key, draft, None if carried else record, current)
         _sync_all(touched)
         self._step("after_folder_sync")
-        return info_of(key, file, record)
+        return known(key, record).info
 
     def copy(self, source: str, target: str, options: CopyOptions) -> ObjectInfo:
         """Make the object `target` of the bytes of `source`, within the kernel where their digests are known."""
@@ -231,24 +224,18 @@ class Tree:
         room = os.fstatvfs(self.root)
         return room.f_bavail * room.f_frsize, room.f_favail if room.f_files else 1
 
-    def _open_file(self, way: Sequence[str], name: str) -> int:
-        if not way:
-            return os.open(name, _FILE, dir_fd=self.root)
-        with folders.opened(self.root, way) as folder:
-            return os.open(name, _FILE, dir_fd=folder)
+    def _known(self, fd: int, file: os.stat_result, key: str) -> Found | None:
+        found = xattrs.read(fd, key)
+        if found is not None and found.record is not None and found.record.describes(file):
+            return found
+        for record in self._sidecars.read(paths.hashed(key)):
+            if record.describes(file):
+                return known(key, record)
+        return None
 
     def _stat_file(self, way: Sequence[str], name: str) -> os.stat_result:
         with folders.opened(self.root, way) as folder:
             return os.stat(name, dir_fd=folder, follow_symlinks=False)
-
-    def _record(self, fd: int, file: os.stat_result, key: str) -> Record | None:
-        record = xattrs.read(fd)
-        if record is not None and record.describes(file):
-            return record
-        for kept in self._sidecars.read(paths.hashed(key)):
-            if kept.describes(file):
-                return kept
-        return None
 
     def _is_still(self, file: os.stat_result, way: Sequence[str], name: str) -> bool:
         try:
@@ -262,7 +249,7 @@ class Tree:
             file = self._stat_file(way, name)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        return Found(info_of(key, file, None), None) if stat.S_ISREG(file.st_mode) else None
+        return foreign(key, file) if stat.S_ISREG(file.st_mode) else None
 
     def _replace(
         self, key: str, hashed_key: str, draft: Draft, record: Record | None, current: Found | None
@@ -310,8 +297,8 @@ class Tree:
         raise Unavailable(f"{paths.NAME}: the folder of {key!r} is removed again and again; try later")
 
     def _refuse_changed(self, fd: int, found: Found, draft: Draft) -> None:
-        after = info_of(found.info.key, os.fstat(fd), None)
-        if not draft.size == after.size == found.info.size or after.modified != found.info.modified:
+        after = os.fstat(fd)
+        if not draft.size == after.st_size == found.info.size or time_of(after.st_mtime_ns) != found.info.modified:
             raise Unavailable(f"the object {found.info.key!r} was changed by another program while it was copied")
 
     def _forget_what_died(self, swept: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ import os
 from typing import Final
 
 from objectstore.backends.filesystem import records
-from objectstore.backends.filesystem.records import Record
+from objectstore.backends.filesystem.records import Found, Record
 
 _NAME: Final = "user.objectstore"
 _SUPPORTED: Final = hasattr(os, "setxattr")
@@ -17,8 +17,8 @@ _NO_PLACE: Final = frozenset(
 )
 
 
-def read(fd: int) -> Record | None:
-    """The record that the open file carries, be it stale or not."""
+def read(fd: int, key: str) -> Found | None:
+    """What the record that the open file carries, be it stale or not, says of the object `key`."""
     if not _SUPPORTED:
         return None
     try:
@@ -26,7 +26,7 @@ def read(fd: int) -> Record | None:
     except OSError:
         # None there, or none possible; whatever else is wrong with the file, reading it will tell.
         return None
-    return records.load(records.decode(raw))
+    return records.parsed(key, raw)
 
 
 def write(fd: int, record: Record) -> bool:
