@@ -2,45 +2,38 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
 from types import TracebackType
-from typing import BinaryIO, Self, TypeAlias, TypedDict, Unpack
+from typing import Self, Unpack
 
-from objectstore.values import UNCONDITIONAL, ByteRange, Conditions, ObjectInfo
+from objectstore.client.drivers import Driver
+from objectstore.client.readers import Reader
+from objectstore.client.site import parse_site
+from objectstore.client.sources import Data, Kept, Parts, opened
+from objectstore.client.transport import HttpxTransport
+from objectstore.errors import NotFound
+from objectstore.values import NO_ATTRIBUTES, UNCONDITIONAL, Attributes, ByteRange, Conditions, ObjectInfo
+from objectstore.wire import flows
+from objectstore.wire.flows import PART_SIZE
 from objectstore.wire.replies import BegunUpload, Deleted, Page, UnfinishedUpload, UploadedPart
-
-Data: TypeAlias = bytes | bytearray | memoryview | BinaryIO | os.PathLike[str] | Iterable[bytes]
-"""What can be stored: bytes, a binary file (from where it stands), a path, or chunks of bytes."""
-
-
-class Kept(TypedDict, total=False):
-    """What may be said of an object beside its bytes, as keywords; fields of `values.Attributes`."""
-
-    content_type: str
-    content_encoding: str
-    content_disposition: str
-    content_language: str
-    cache_control: str
-    metadata: Mapping[str, str]
-
-
-class Reader:
-    """An object being read."""
-
-    info: ObjectInfo
-    start: int  # the bytes of the object being read …
-    stop: int  # … end exclusive
-
-    def __iter__(self) -> Iterator[bytes]:
-        raise NotImplementedError
-
-    def read(self) -> bytes:
-        raise NotImplementedError
+from objectstore.wire.requests import MAX_BATCH, list_objects
+from objectstore.wire.retries import Retries
 
 
 class RestStore:
+    """A store of objects spoken to over HTTP. May be shared by threads, and used in a child after a fork.
+
+    Every method raises the errors of `objectstore.errors` that its docstring names, and besides them
+    `Unauthenticated`, `Forbidden`, `Unavailable` (the server or the way to it, after the retries) and
+    `InvalidKey`. A `Retryable` error may be answered by trying again later.
+    """
+
+    def __init__(self, driver: Driver) -> None:
+        """Over a driver of the caller's making; `create` is what users call."""
+        self._driver = driver
+        self._retries = driver.retries
+
     @classmethod
     def create(
         cls,
@@ -52,90 +45,226 @@ class RestStore:
         *,
         max_connections: int = 100,
     ) -> Self:
-        raise NotImplementedError
+        """A client of the server at `base_url`; nothing is connected yet.
+
+        Args:
+            base_url: as in `http://localhost:8000`; a path in it goes before every path of a request.
+            api_key: the token, sent as `Authorization: Bearer`; None sends none.
+            timeout: seconds that connecting, each read and each write may take.
+            max_retries: tries after the first, where trying again is safe.
+            retry_delay: seconds before the first retry at most; doubles with each one.
+            max_connections: how many requests may be under way at once; others wait their turn.
+        """
+        site = parse_site(base_url, api_key)
+        retries = Retries(limit=max_retries, delay=retry_delay)
+        transport = HttpxTransport(site.origin, timeout=timeout, max_connections=max_connections)
+        return cls(Driver(site, transport, retries))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<RestStore {self._driver.site}>"
+
+    def close(self) -> None:
+        """Close the connections. May be called again; other calls raise RuntimeError from then on."""
+        self._driver.close()
 
     def put(self, key: str, data: Data, *, conditions: Conditions = UNCONDITIONAL, **kept: Unpack[Kept]) -> ObjectInfo:
-        raise NotImplementedError
+        """Store `data` under `key`, replacing what is there: all of it or, on any error, nothing.
 
-    def get(self, key: str, *, range: ByteRange | None = None, conditions: Conditions = UNCONDITIONAL) -> bytes:
-        raise NotImplementedError
+        Args:
+            key: 1 to 1024 bytes of UTF-8.
+            data: bytes; a binary file, from where it stands; a path; an iterable of bytes, read once.
+            conditions: when to, as in `ONLY_IF_ABSENT` or `Conditions(if_match=(info.etag,))`; atomic with the write.
+            kept: content_type, content_encoding, content_disposition, content_language, cache_control, metadata.
 
+        Raises:
+            AlreadyExists, PreconditionFailed: the conditions do not hold; nothing was changed.
+            IncompleteBody: the file changed its size while it was sent; nothing was changed.
+            Corrupted: the server stored something else than was sent.
+            TooLarge, StorageFull, InvalidMetadata: nothing was changed.
+        """
+        attributes = Attributes(**kept) if kept else NO_ATTRIBUTES
+        with opened(data) as source:
+            return self._driver.run(flows.put(key, source, attributes, conditions, self._retries))
+
+    def get(self, key: str, *, range: ByteRange | None = None, conditions: Conditions = UNCONDITIONAL) -> bytes:  # noqa: A002  its name everywhere
+        """The bytes of the object, or a range of them: `Bounded(0, 100)`, `From(100)` or `Last(10)`.
+
+        Never too few, and a whole object never with another digest than it has.
+
+        Raises:
+            NotFound: also a KeyError.
+            NotModified, PreconditionFailed: the conditions do not hold.
+            InvalidRange: the range selects nothing.
+            Corrupted: what arrived is not what is stored.
+        """
+        return self._driver.run(flows.get(key, range, conditions, self._retries))
+
+    @contextmanager
     def stream(
-        self, key: str, *, range: ByteRange | None = None, conditions: Conditions = UNCONDITIONAL
-    ) -> AbstractContextManager[Reader]:
-        raise NotImplementedError
+        self,
+        key: str,
+        *,
+        range: ByteRange | None = None,  # noqa: A002  its name everywhere
+        conditions: Conditions = UNCONDITIONAL,
+    ) -> Generator[Reader]:
+        """The object opened for reading, in a `with`, without holding more than a chunk in memory. Raises as `get`."""
+        found = self._driver.run(flows.open_object(key, range, conditions, self._retries))
+        with closing(Reader(self._driver, *found)) as reader:
+            yield reader
 
     def head(self, key: str) -> ObjectInfo:
-        raise NotImplementedError
+        """What is known of the object without reading it. Raises NotFound, also a KeyError."""
+        return self._driver.run(flows.head(key, self._retries))
 
     def exists(self, key: str) -> bool:
-        raise NotImplementedError
+        """Whether there is an object under `key`."""
+        try:
+            self.head(key)
+        except NotFound:
+            return False
+        return True
 
     def delete(self, key: str, *, conditions: Conditions = UNCONDITIONAL) -> None:
-        raise NotImplementedError
+        """Remove the object. Raises NotFound, also a KeyError; PreconditionFailed."""
+        self._driver.run(flows.delete(key, conditions, self._retries))
 
     def delete_many(self, keys: Iterable[str]) -> Deleted:
-        raise NotImplementedError
+        """Remove any number of objects, a thousand with one request; tells what became of each.
+
+        When a request fails as a whole its error is raised, and earlier ones have been carried out: calling again is
+        harmless.
+        """
+        return self._driver.run(flows.delete_many(keys, self._retries))
 
     def copy(
         self, source: str, target: str, *, conditions: Conditions = UNCONDITIONAL, **kept: Unpack[Kept]
     ) -> ObjectInfo:
-        raise NotImplementedError
+        """Store the bytes of `source` under `target`, without them passing here.
+
+        Args:
+            source: the key of an object.
+            target: the key of its copy.
+            conditions: on what is under `target`.
+            kept: as for `put`, instead of all that `source` has; without any they are copied.
+
+        Raises:
+            NotFound: there is no `source`; also a KeyError.
+            AlreadyExists, PreconditionFailed: the conditions do not hold; nothing was changed.
+        """
+        attributes = Attributes(**kept) if kept else NO_ATTRIBUTES
+        return self._driver.run(flows.copy(source, target, attributes, conditions, self._retries))
 
     def keys(self, prefix: str = "") -> Iterator[str]:
-        raise NotImplementedError
+        """All keys that start with `prefix`, in UTF-8 byte order, fetched page by page. Raises as `list`."""
+        for page in self._pages(prefix, details=False):
+            yield from page.keys
 
     def objects(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        raise NotImplementedError
+        """As `keys`, with what is known of each object."""
+        for page in self._pages(prefix, details=True):
+            yield from page.objects
 
     def list(
         self,
         prefix: str = "",
         *,
         delimiter: str = "",
-        limit: int = 1000,
+        limit: int = MAX_BATCH,
         cursor: str | None = None,
         start_after: str | None = None,
         details: bool = False,
     ) -> Page:
-        raise NotImplementedError
+        """One page of keys that start with `prefix`, in UTF-8 byte order.
+
+        Args:
+            prefix: raw leading characters.
+            delimiter: keys that share what comes before it, after the prefix, are told as one group in `prefixes`.
+            limit: keys and groups of the page, 1 to 1000.
+            cursor: `next_cursor` of the page before.
+            start_after: leave out keys up to and including this one.
+            details: fill `objects` too.
+
+        Raises:
+            Unsupported: this store cannot list; also a NotImplementedError.
+            InvalidCursor, InvalidParameter.
+        """
+        request = list_objects(
+            prefix=prefix, delimiter=delimiter, limit=limit, cursor=cursor, start_after=start_after, details=details
+        )
+        return self._driver.run(flows.list_page(request, cursor, self._retries))
 
     def upload(
         self,
         key: str,
         data: Data,
         *,
-        part_size: int | None = None,
+        part_size: int = PART_SIZE,
         conditions: Conditions = UNCONDITIONAL,
         **kept: Unpack[Kept],
     ) -> ObjectInfo:
-        raise NotImplementedError
+        """As `put`, but in parts of `part_size` bytes, each of which is sent again by itself when it is lost.
+
+        For what is large and cannot be read twice. One part is held in memory. What fits into one is simply put.
+        """
+        attributes = Attributes(**kept) if kept else NO_ATTRIBUTES
+        with opened(data) as source:
+            flow = flows.upload(key, attributes, conditions, part_size, self._retries)
+            return self._driver.run(flow, Parts(source.chunks()))
 
     def begin_upload(self, key: str, *, conditions: Conditions = UNCONDITIONAL, **kept: Unpack[Kept]) -> BegunUpload:
-        raise NotImplementedError
+        """Begin an upload in parts; arguments as for `put`. The object is there once it is completed.
 
-    def put_part(self, upload_id: str, number: int, data: bytes) -> UploadedPart:
-        raise NotImplementedError
+        Raises:
+            AlreadyExists, PreconditionFailed: the conditions, checked now and at completion, do not hold.
+        """
+        attributes = Attributes(**kept) if kept else NO_ATTRIBUTES
+        return self._driver.run(flows.begin_upload(key, attributes, conditions, self._retries))
+
+    def put_part(self, upload_id: str, number: int, data: Data) -> UploadedPart:
+        """Store part `number`, 1 to 10 000; in any order, at the same time, and again: the last one counts.
+
+        Raises:
+            UploadNotFound: never begun, completed, aborted or expired.
+        """
+        with opened(data) as source:
+            return self._driver.run(flows.put_part(upload_id, number, source, self._retries))
 
     def complete_upload(self, upload_id: str, parts: Iterable[UploadedPart]) -> ObjectInfo:
-        raise NotImplementedError
+        """Make the object of these parts, in this order, visible; asking again gives the same answer.
+
+        Raises:
+            UploadNotFound; InvalidPart: one has not arrived, or numbers do not ascend; PreconditionFailed.
+        """
+        return self._driver.run(flows.complete_upload(upload_id, parts, self._retries))
 
     def abort_upload(self, upload_id: str) -> None:
-        raise NotImplementedError
+        """Forget the upload and its parts. Raises UploadNotFound."""
+        self._driver.run(flows.abort_upload(upload_id, self._retries))
 
     def get_upload(self, upload_id: str) -> UnfinishedUpload:
-        raise NotImplementedError
+        """The upload and the parts that have arrived. Raises UploadNotFound."""
+        return self._driver.run(flows.get_upload(upload_id, self._retries))
 
     def uploads(self) -> Iterator[UnfinishedUpload]:
-        raise NotImplementedError
+        """All unfinished uploads, without their parts, fetched page by page."""
+        cursor = None
+        while True:
+            found, cursor = self._driver.run(flows.list_uploads(cursor, self._retries))
+            yield from found
+            if cursor is None:
+                return
 
-    def close(self) -> None:
-        raise NotImplementedError
-
-    def __enter__(self) -> Self:
-        raise NotImplementedError
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        raise NotImplementedError
+    def _pages(self, prefix: str, *, details: bool) -> Iterator[Page]:
+        page = self.list(prefix, details=details)
+        while page.next_cursor is not None:
+            yield page
+            page = self.list(prefix, cursor=page.next_cursor, details=details)
+        yield page

@@ -45,6 +45,13 @@ class Source(Protocol):
         ...
 
 
+class Piece(Source, Protocol):
+    """A source that lies in memory, and so is always repeatable."""
+
+    @property
+    def size(self) -> int: ...
+
+
 Body: TypeAlias = Source | bytes | None
 
 
@@ -71,7 +78,7 @@ def put_object(key: str, body: Source, attributes: Attributes, conditions: Condi
 def copy_object(source: str, target: str, attributes: Attributes, conditions: Conditions) -> Request:
     fields = _attributes(attributes)
     fields += format_conditions(conditions)
-    fields.append((COPY_FROM, quote_key(_checked(source)).encode()))
+    fields.append((COPY_FROM, quote_key(_text(source)).encode()))
     return Request("PUT", path_of(target), fields, b"", source, idempotent=conditions == UNCONDITIONAL)
 
 
@@ -93,7 +100,7 @@ def delete_object(key: str, conditions: Conditions) -> Request:
 
 def delete_objects(keys: Sequence[str]) -> Request:
     """Up to `MAX_BATCH` keys."""
-    return _post(f"{OBJECTS}/delete", {"keys": [_checked(key) for key in keys]})
+    return _post(f"{OBJECTS}/delete", {"keys": [check_key(_text(key)) for key in keys]})
 
 
 def list_objects(
@@ -120,7 +127,7 @@ def begin_upload(key: str, attributes: Attributes, conditions: Conditions) -> Re
     """Raises InvalidParameter: a condition on a time, which uploads do not have."""
     if conditions.if_modified_since is not None or conditions.if_unmodified_since is not None:
         raise InvalidParameter("an upload in parts takes conditions on etags only, not on times")
-    told: dict[str, object] = {"key": _checked(key)}
+    told: dict[str, object] = {"key": check_key(_text(key))}
     check_attributes(attributes)
     for name in ("content_type", "content_encoding", "content_disposition", "content_language", "cache_control"):
         if (value := getattr(attributes, name)) is not None:
@@ -161,13 +168,22 @@ def abort_upload(upload_id: str) -> Request:
 
 def path_of(key: str) -> str:
     """The path of an object. Raises InvalidKey; TypeError for what is no str."""
-    return object_path(_checked(key))
+    return object_path(_text(key))
 
 
-def _checked(key: str) -> str:
+def framing(request: Request) -> FieldList:
+    """How the length of the body is told (RFC 9112 §6)."""
+    body = request.body
+    if body is None:
+        return []
+    size = len(body) if isinstance(body, bytes) else body.size
+    return [(b"transfer-encoding", b"chunked")] if size is None else [(b"content-length", b"%d" % size)]
+
+
+def _text(key: str) -> str:
     if not isinstance(key, str):
         raise TypeError(f"a key is a str, not {type(key).__name__}")
-    return check_key(key)
+    return key
 
 
 def _attributes(attributes: Attributes) -> FieldList:
