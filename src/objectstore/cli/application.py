@@ -21,9 +21,10 @@ app: Final = typer.Typer(
 
 
 def _mount(command: Callable[..., None], examples: Sequence[str]) -> None:
-    # \b keeps the lines of a paragraph apart.
+    text = "\n\n".join(" ".join(part.split()) for part in (inspect.getdoc(command) or "").split("\n\n"))
     shown = "\n".join(f"  {example}" for example in examples)
-    app.command(help=f"{inspect.getdoc(command)}\n\n\b\nExamples:\n{shown}")(command)
+    # \b keeps the lines of a paragraph apart.
+    app.command(help=f"{text}\n\n\b\nExamples:\n{shown}")(command)
 
 
 _mount(serve.serve, serve.EXAMPLES)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 from urllib.parse import urlsplit
 
 import typer
 
 from objectstore.cli.exits import Usage
-from objectstore.client import RestStore
+
+if TYPE_CHECKING:
+    from objectstore.client import RestStore
 
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
 
@@ -34,4 +36,7 @@ def connect(url: str, token: str | None) -> RestStore:
         usable = False
     if not usable:
         raise Usage(f"{url!r} is no URL of a server; one looks like {DEFAULT_URL}")
+    # Only now: it takes a while to import, and commands that talk to no server do without.
+    from objectstore.client import RestStore
+
     return RestStore.create(url, token or None)

@@ -62,8 +62,9 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
     try:
         code: int | None = app(arguments, prog_name=PROGRAM, standalone_mode=False)
     except typer.TyperException as error:
-        if error.message:  # none when it was the help that was shown
-            complain(f"{error.format_message()}{_where_to_read_on(error)}")
+        message = error.format_message().rstrip(".")
+        if message:  # there is none when it was the help that was shown
+            complain(f"{message}{_where_to_read_on(error)}")
         return error.exit_code
     except (typer.Abort, KeyboardInterrupt):
         return INTERRUPTED

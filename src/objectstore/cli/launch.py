@@ -113,6 +113,12 @@ def _run_uvicorn(launch: Launch) -> bool:
     from uvicorn.config import STARTUP_FAILURE
     from uvicorn.supervisors import Multiprocess
 
+    class Processes(Multiprocess):
+        def terminate_all(self) -> None:
+            # As long as this process has it open, the kernel would take connections that nobody answers.
+            launch.place.close()
+            super().terminate_all()
+
     config = Config(
         _APPLICATION,
         loop="uvloop",
@@ -130,7 +136,7 @@ def _run_uvicorn(launch: Launch) -> bool:
         ssl_keyfile=None if launch.tls is None else str(launch.tls.key),
     )
     if launch.workers > 1:
-        processes = Multiprocess(config, [launch.place])
+        processes = Processes(config, [launch.place])
         processes.run()
         return all(process.exitcode != STARTUP_FAILURE for process in processes.processes)
     server = Server(config)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Final, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 import typer
 
 from objectstore.cli.connection import DEFAULT_URL, Token, Url, connect
 from objectstore.cli.exits import reported
 from objectstore.cli.output import Json, Output, Quiet, human_size
-from objectstore.client import RestStore
 from objectstore.values import ObjectInfo
 from objectstore.wire.records import record
+
+if TYPE_CHECKING:
+    from objectstore.client import RestStore
 
 EXAMPLES: Final = (
     "objectstore ls",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from pathlib import PurePath
-from typing import Annotated, BinaryIO, Final, cast
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Final, cast
 
 import typer
 
@@ -14,10 +14,12 @@ from objectstore.cli.exits import Usage, reported
 from objectstore.cli.output import Json, Output, Quiet, human_size
 from objectstore.cli.progress import metered
 from objectstore.cli.source import STDIN, CountedFile, guess_content_type, opened, size_of
-from objectstore.client import RestStore
-from objectstore.client.sync import Kept
 from objectstore.values import ONLY_IF_ABSENT, UNCONDITIONAL, Conditions, ObjectInfo
 from objectstore.wire.records import record
+
+if TYPE_CHECKING:
+    from objectstore.client import RestStore
+    from objectstore.client.sync import Kept
 
 EXAMPLES: Final = (
     "objectstore put report.pdf",
@@ -59,7 +61,7 @@ def put(
     out = Output(json=json, quiet=quiet)
     with reported(out):
         target = _target(file, key)
-        kept = Kept(metadata=_metadata(meta or ()))
+        kept: Kept = {"metadata": _metadata(meta or ())}
         guessed = content_type or guess_content_type("" if file == STDIN else file, target)
         if guessed is not None:
             kept["content_type"] = guessed

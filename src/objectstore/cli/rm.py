@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from objectstore.cli.connection import DEFAULT_URL, Token, Url, connect
 from objectstore.cli.exits import FAILED, OK, Usage, code_of, reported
 from objectstore.cli.output import Json, Output, Quiet, printable
-from objectstore.client import RestStore
 from objectstore.errors import NotFound, ObjectStoreError
 from objectstore.wire.errors import details
 from objectstore.wire.replies import Deleted, Page
+
+if TYPE_CHECKING:
+    from objectstore.client import RestStore
 
 EXAMPLES: Final = (
     "objectstore rm reports/2025.pdf reports/2026.pdf",

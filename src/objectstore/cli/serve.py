@@ -29,44 +29,71 @@ _TOKENS: Final = "tokens.json"
 _FIRST: Final = "first"  # the name of the token that allows the first steps
 
 
+def _variable(name: str) -> str:
+    # Settings read it, not the option parser; it is shown as if. The backslash keeps it from being markup.
+    return f"\\[env var: {name}]"
+
+
 def serve(
     data: Annotated[
         Path | None,
         typer.Option(
             "--data",
             metavar="DIR",
-            show_default=False,
-            help=f"Where the objects are kept. [env var: DATA_DIR] [default: {DEFAULT_DATA}, "
-            "unless STORAGE_CONFIG describes another store]",
+            show_default=f"{DEFAULT_DATA}, unless STORAGE_CONFIG describes a store",
+            help="Where the objects are kept. " + _variable("DATA_DIR"),
         ),
     ] = None,
     host: Annotated[
         str | None,
-        typer.Option("--host", metavar="ADDRESS", help="Where to listen; 0.0.0.0 is everywhere. [env var: HOST]"),
+        typer.Option(
+            "--host",
+            metavar="ADDRESS",
+            show_default="127.0.0.1",
+            help="Where to listen; 0.0.0.0 is everywhere. " + _variable("HOST"),
+        ),
     ] = None,
     port: Annotated[
-        int | None, typer.Option("--port", min=0, max=65535, help="0 is any free one. [env var: PORT]")
+        int | None,
+        typer.Option(
+            "--port",
+            metavar="PORT",
+            min=0,
+            max=65535,
+            show_default="8000",
+            help="Where to listen; 0 is any free one. " + _variable("PORT"),
+        ),
     ] = None,
-    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Processes. [env var: WORKERS]")] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers", metavar="NUMBER", min=1, show_default="1", help="How many processes. " + _variable("WORKERS")
+        ),
+    ] = None,
     tokens: Annotated[
         Path | None,
         typer.Option(
             "--tokens",
             metavar="FILE",
-            show_default=False,
-            help=f"Who may do what. [env var: AUTH_TOKENS_FILE] [default: {_TOKENS} in the data folder]",
+            show_default=f"{_TOKENS} in the data folder",
+            help="Who may do what. " + _variable("AUTH_TOKENS_FILE"),
         ),
     ] = None,
     tls_cert: Annotated[
         Path | None, typer.Option("--tls-cert", metavar="FILE", help="Serve https, with this certificate (PEM).")
     ] = None,
     tls_key: Annotated[
-        Path | None, typer.Option("--tls-key", metavar="FILE", help="The key of the certificate.")
+        Path | None, typer.Option("--tls-key", metavar="FILE", help="The key of the certificate (PEM).")
     ] = None,
-    server: Annotated[ServerName, typer.Option("--server", help="Which server runs the application.")] = DEFAULT_SERVER,
+    server: Annotated[ServerName, typer.Option("--server", help="What runs the application.")] = DEFAULT_SERVER,
     log_level: Annotated[
         str | None,
-        typer.Option("--log-level", metavar="LEVEL", help="debug, info, warning or error. [env var: LOG_LEVEL]"),
+        typer.Option(
+            "--log-level",
+            metavar="LEVEL",
+            show_default="info",
+            help="debug, info, warning or error. " + _variable("LOG_LEVEL"),
+        ),
     ] = None,
 ) -> None:
     """Run a server that keeps objects in a folder.
