@@ -20,9 +20,9 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("wrappers", "ratelimit"),
     ("config",),
     ("s3", "server"),
-    ("fsspec", "app", "testing", "auth_tokens"),
+    ("fsspec", "app", "testing"),
     ("cli",),
-    ("__main__",),
+    ("__main__", "auth_tokens"),
 )
 RANK = {name: rank for rank, row in enumerate(ROWS) for name in row}
 # Faces of the package: what they offer is imported when it is asked for.

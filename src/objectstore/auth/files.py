@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -34,34 +33,28 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def replace_contents(path: Path, contents: bytes) -> None:
-    """Make `contents` all that the file at `path` holds, durably, readable by its owner only."""
-    temporary = _written_beside(path, contents)
+    """Make `contents` all that the file at `path` holds, durably, readable by its owner only. Call it `locked`."""
+    # Under the lock nobody else uses the name, so what a process that was killed left there can go.
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.unlink(missing_ok=True)
     try:
+        _write_new(temporary, contents, owner_of=path)
         temporary.replace(path)
-    except OSError as error:
-        temporary.unlink()
-        if error.errno != errno.EBUSY:
+    except BaseException as error:
+        temporary.unlink(missing_ok=True)
+        if not (isinstance(error, OSError) and error.errno == errno.EBUSY):
             raise
         _overwrite(path, contents)
-    except BaseException:
-        temporary.unlink()
-        raise
     _sync_folder(path.parent)
 
 
-def _written_beside(path: Path, contents: bytes) -> Path:
-    fd, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # made with mode 0600
-    temporary = Path(name)
-    try:
-        with os.fdopen(fd, "wb") as file:
-            _keep_owner(path, file.fileno())
-            file.write(contents)
-            file.flush()
-            os.fsync(file.fileno())
-    except BaseException:
-        temporary.unlink()
-        raise
-    return temporary
+def _write_new(path: Path, contents: bytes, *, owner_of: Path) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE)
+    with os.fdopen(fd, "wb") as file:
+        _keep_owner(owner_of, fd)
+        file.write(contents)
+        file.flush()
+        os.fsync(fd)
 
 
 def _keep_owner(path: Path, fd: int) -> None:

@@ -96,7 +96,8 @@ class TokenFile:
                 changed = change(self.read())
                 replace_contents(target, documents.format_document(changed))
         except OSError as error:
-            raise ConfigurationError(f"the token file {target} cannot be written: {error.strerror}") from error
+            reason = "there is no such folder" if isinstance(error, FileNotFoundError) else error.strerror
+            raise ConfigurationError(f"the token file {target} cannot be written: {reason}") from error
         return changed
 
 
