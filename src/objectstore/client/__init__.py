@@ -2,14 +2,18 @@
 
 from objectstore.client.aio import AsyncRestStore
 from objectstore.client.readers import AsyncReader, Reader
+from objectstore.client.sources import AsyncData, Data, Kept
 from objectstore.client.sync import RestStore
 from objectstore.wire.replies import BegunUpload, Deleted, Page, UnfinishedUpload, UploadedPart
 
 __all__ = [
+    "AsyncData",
     "AsyncReader",
     "AsyncRestStore",
     "BegunUpload",
+    "Data",
     "Deleted",
+    "Kept",
     "Page",
     "Reader",
     "RestStore",

@@ -20,6 +20,8 @@ from objectstore.wire.replies import BegunUpload, Deleted, Page, UnfinishedUploa
 from objectstore.wire.requests import MAX_BATCH, list_objects
 from objectstore.wire.retries import Retries
 
+__all__ = ["Data", "Kept", "RestStore"]
+
 
 class RestStore:
     """A store of objects spoken to over HTTP. May be shared by threads, and used in a child after a fork.
