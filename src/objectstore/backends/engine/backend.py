@@ -17,11 +17,12 @@ from typing import Final, Self
 from objectstore.backends.engine import listing, recovery, schema, steps
 from objectstore.backends.engine.blobs import Blobs
 from objectstore.backends.engine.directory import Directory, make_folder
+from objectstore.backends.engine.etags import Etags
 from objectstore.backends.engine.failures import translate
 from objectstore.backends.engine.garbage import Collector
 from objectstore.backends.engine.index import Index
 from objectstore.backends.engine.intake import Intake
-from objectstore.backends.engine.operations import Copy, Delete, DeleteMany, Probe, Put, check, new_etag
+from objectstore.backends.engine.operations import Copy, Delete, DeleteMany, Probe, Put, check
 from objectstore.backends.engine.rows import Row, info_of, microseconds
 from objectstore.backends.engine.schema import Durability
 from objectstore.backends.engine.turns import Turns
@@ -114,10 +115,13 @@ class EngineBackend:
         reading, writing, turns = await asyncio.to_thread(self._open)
         self._reading = reading
         self._index = Index(reading)
+        self._etags = Etags()
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="objectstore-blobs")
         self._writer = Writer(writing, turns, self._now, self._step)
         self._intake = Intake(self._blobs, self._executor, self._inline_limit)
-        self._uploads = EngineUploads(self._directory, self._index, self._writer, self._intake, self._executor)
+        self._uploads = EngineUploads(
+            self._directory, self._index, self._writer, self._intake, self._executor, self._etags
+        )
         self._collector = Collector(
             self._directory,
             self._index,
@@ -149,9 +153,11 @@ class EngineBackend:
         if options.conditions is not UNCONDITIONAL:
             # Now, so that a body that cannot be kept is not taken in; the check that counts is made with the write.
             check(options.conditions, key, self._row(key))
-        taken = await self._intake.take(body, options.size, options.expected, options.digests)
-        put = Put(key, taken.body, options.attributes, options.conditions, options.etag or new_etag())
-        return info_of(await self._writer.submit(put, taken.settle))
+        taken = self._intake.at_hand(body, options) or await self._intake.take(
+            body, options.size, options.expected, options.digests
+        )
+        put = Put(key, taken.body, options.attributes, options.conditions, options.etag or self._etags.next())
+        return info_of(await self._writer.commit(put, taken.settle))
 
     def get(self, key: str, options: GetOptions = _GET) -> AbstractAsyncContextManager[Reading]:
         return _Opened(self._index, self._blobs, key, options)
@@ -163,15 +169,15 @@ class EngineBackend:
         return info_of(row)
 
     async def delete(self, key: str, conditions: Conditions = UNCONDITIONAL) -> None:
-        await self._writer.submit(Delete(key, conditions))
+        await self._writer.commit(Delete(key, conditions))
 
     async def delete_many(self, keys: Sequence[str]) -> Sequence[ObjectStoreError | None]:
-        return await self._writer.submit(DeleteMany(tuple(keys)))
+        return await self._writer.commit(DeleteMany(tuple(keys)))
 
     async def copy(self, source: str, target: str, options: CopyOptions = _COPY) -> ObjectInfo:
         if options.attributes is not None:
             check_attributes(options.attributes)
-        return info_of(await self._writer.submit(Copy(source, target, options, new_etag())))
+        return info_of(await self._writer.commit(Copy(source, target, options, self._etags.next())))
 
     async def list(self, query: ListQuery) -> ListPage:
         try:
@@ -183,7 +189,7 @@ class EngineBackend:
         if self._writer.failed is not None:
             raise Unavailable(self._writer.failed)
         await asyncio.get_running_loop().run_in_executor(self._executor, self._check_disk)
-        await self._writer.submit(Probe())
+        await self._writer.commit(Probe())
 
     async def collect_garbage(self) -> int:
         """Unlink what became garbage longer than the grace period ago; how many files that were.

@@ -66,7 +66,7 @@ class Collector:
         while garbage := self._index.garbage_since(before, _AT_ONCE):
             blobs = [blob for _, blob in garbage]
             await asyncio.get_running_loop().run_in_executor(self._executor, self._unlink, blobs)
-            await self._writer.submit(ForgetGarbage(garbage))
+            await self._writer.commit(ForgetGarbage(garbage))
             self._step(steps.AFTER_FORGET)
             collected += len(blobs)
         return collected

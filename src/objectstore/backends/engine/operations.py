@@ -6,7 +6,6 @@ transaction are not touched by it.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
@@ -192,8 +191,3 @@ def new_row(
         attributes,
         body.blob,
     )
-
-
-def new_etag() -> str:
-    """An etag that nothing else has: 96 random bits."""
-    return secrets.token_hex(12)

@@ -17,6 +17,7 @@ from objectstore.errors import Unavailable
 
 _FIRST_PAUSE: Final = 0.0002  # seconds, about one commit
 _LONGEST_PAUSE: Final = 0.002
+_LONGEST_TURN: Final = 0.005  # a few commits; taking turns costs system calls
 _RETRY_AFTER: Final = 1.0
 
 
@@ -27,28 +28,36 @@ class Turns:
         self._queue = os.open(directory.staging, os.O_RDONLY | os.O_DIRECTORY)
         self._pen = os.open(directory.blobs, os.O_RDONLY | os.O_DIRECTORY)
         self._timeout = timeout  # seconds
+        self._since: float | None = None  # when this process took the pen that it has
 
     def take(self) -> None:
-        """Wait for the turn. Raises Unavailable when that takes too long."""
+        """Wait for the turn, unless it is still ours. Raises Unavailable when that takes too long."""
+        if self._since is not None:
+            return
         deadline = time.monotonic() + self._timeout
-        self._wait(self._queue, deadline)
+        _wait(self._queue, deadline)
         try:
-            self._wait(self._pen, deadline)
+            _wait(self._pen, deadline)
         finally:
             unlock(self._queue)
+        self._since = time.monotonic()
 
-    def leave(self) -> None:
+    def leave(self, *, more_to_write: bool) -> None:
+        """Let others write; with more to write, only after having written for a while."""
+        if self._since is None or (more_to_write and time.monotonic() < self._since + _LONGEST_TURN):
+            return
+        self._since = None
         unlock(self._pen)
 
     def close(self) -> None:
         os.close(self._queue)
         os.close(self._pen)
 
-    @staticmethod
-    def _wait(fd: int, deadline: float) -> None:
-        pause = _FIRST_PAUSE
-        while not try_lock(fd):
-            if time.monotonic() > deadline:
-                raise Unavailable("another process has been writing for very long", retry_after=_RETRY_AFTER)
-            time.sleep(pause)
-            pause = min(pause * 1.2, _LONGEST_PAUSE)
+
+def _wait(fd: int, deadline: float) -> None:
+    pause = _FIRST_PAUSE
+    while not try_lock(fd):
+        if time.monotonic() > deadline:
+            raise Unavailable("another process has been writing for very long", retry_after=_RETRY_AFTER)
+        time.sleep(pause)
+        pause = min(pause * 1.2, _LONGEST_PAUSE)

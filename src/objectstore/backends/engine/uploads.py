@@ -17,11 +17,12 @@ from datetime import datetime
 from typing import Final
 
 from objectstore.backends.engine.directory import Directory
+from objectstore.backends.engine.etags import Etags
 from objectstore.backends.engine.failures import translate
 from objectstore.backends.engine.index import Index
 from objectstore.backends.engine.intake import Intake, Taken
 from objectstore.backends.engine.operations import Body as Stored
-from objectstore.backends.engine.operations import check, new_etag, new_row
+from objectstore.backends.engine.operations import check, new_row
 from objectstore.backends.engine.rows import (
     PartRow,
     Row,
@@ -56,12 +57,21 @@ _EXPIRED_AT_ONCE: Final = 100
 class EngineUploads:
     """Implements `contract.Uploads`. Opened and closed with its engine; `settle` comes before closing."""
 
-    def __init__(self, directory: Directory, index: Index, writer: Writer, intake: Intake, executor: Executor) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        index: Index,
+        writer: Writer,
+        intake: Intake,
+        executor: Executor,
+        etags: Etags,
+    ) -> None:
         self._directory = directory
         self._index = index
         self._writer = writer
         self._intake = intake
         self._executor = executor
+        self._etags = etags
         self._completing: dict[str, asyncio.Task[ObjectInfo]] = {}
 
     async def settle(self) -> None:
@@ -72,14 +82,14 @@ class EngineUploads:
     async def begin(self, key: str, options: PutOptions) -> Upload:
         check_attributes(options.attributes)
         Digester(options.digests | options.expected.keys())  # refuses unknown ones now, not after the last part
-        return upload_of(await self._writer.submit(_Begin(key, options)))
+        return upload_of(await self._writer.commit(_Begin(key, options)))
 
     async def put_part(self, upload_id: str, number: int, body: Body, options: PutOptions) -> Part:
         self._unfinished(upload_id)
         if not 1 <= number <= MAX_PARTS:
             raise InvalidPart(f"parts are numbered from 1 to {MAX_PARTS}; this one is {number}")
         taken = await self._intake.take(body, options.size, options.expected, options.digests)
-        row = await self._writer.submit(_PutPart(upload_id, number, taken.body), taken.settle)
+        row = await self._writer.commit(_PutPart(upload_id, number, taken.body, self._etags.next()), taken.settle)
         return part_of(row)
 
     async def get(self, upload_id: str) -> Upload:
@@ -96,7 +106,7 @@ class EngineUploads:
         return await asyncio.shield(task)
 
     async def abort(self, upload_id: str) -> None:
-        await self._writer.submit(_Abort(upload_id))
+        await self._writer.commit(_Abort(upload_id))
 
     async def list(self, *, prefix: str = "", start: str = "", limit: int = 100) -> UploadPage:
         found: list[Upload] = []
@@ -116,7 +126,7 @@ class EngineUploads:
         expired = 0
         time = microseconds(before)
         while upload_ids := self._index.begun_before(time, _EXPIRED_AT_ONCE):
-            expired += await self._writer.submit(_Expire(upload_ids))
+            expired += await self._writer.commit(_Expire(upload_ids))
         return expired
 
     async def _complete(self, upload_id: str, named: tuple[tuple[int, str], ...]) -> ObjectInfo:
@@ -135,7 +145,9 @@ class EngineUploads:
                 raise
             return info_of(decode_row(completed))
         try:
-            row = await self._writer.submit(_Complete(upload, parts, taken.body), taken.settle)
+            row = await self._writer.commit(
+                _Complete(upload, parts, taken.body, upload.etag or self._etags.next()), taken.settle
+            )
         except _Completed as already:
             row = already.row
         return info_of(row)
@@ -257,10 +269,11 @@ class _Begin(_UploadOperation):
 
 
 class _PutPart(_UploadOperation):
-    __slots__ = ("_body", "_number")
+    __slots__ = ("_body", "_etag", "_number")
 
-    def __init__(self, upload_id: str, number: int, body: Stored) -> None:
+    def __init__(self, upload_id: str, number: int, body: Stored, etag: str) -> None:
         super().__init__(upload_id, weight=0 if body.data is None else body.size)
+        self._etag = etag
         self._number = number
         self._body = body
 
@@ -272,7 +285,7 @@ class _PutPart(_UploadOperation):
             number=self._number,
             seq=transaction.next_seq(),
             size=body.size,
-            etag=new_etag(),
+            etag=self._etag,
             modified=transaction.now,
             sha256=body.digests["sha-256"],
             digests=encode_digests(body.digests),
@@ -283,10 +296,11 @@ class _PutPart(_UploadOperation):
 
 
 class _Complete(_UploadOperation):
-    __slots__ = ("_body", "_parts", "_upload")
+    __slots__ = ("_body", "_etag", "_parts", "_upload")
 
-    def __init__(self, upload: UploadRow, parts: Sequence[PartRow], body: Stored) -> None:
+    def __init__(self, upload: UploadRow, parts: Sequence[PartRow], body: Stored, etag: str) -> None:
         super().__init__(upload.id, (upload.key,), 0 if body.data is None else body.size)
+        self._etag = etag
         self._upload = upload
         self._parts = parts
         self._body = body
@@ -301,8 +315,7 @@ class _Complete(_UploadOperation):
                 raise _gone(part)
         current = transaction.row(upload.key)
         check(decode_conditions(upload.conditions), upload.key, current)
-        etag = upload.etag or new_etag()
-        row = new_row(transaction, upload.key, current, self._body, upload.attributes, etag)
+        row = new_row(transaction, upload.key, current, self._body, upload.attributes, self._etag)
         transaction.put(row, self._body.data)
         transaction.complete_upload(upload.id, encode_row(row))
         return row

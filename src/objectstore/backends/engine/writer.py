@@ -34,24 +34,45 @@ Settle: TypeAlias = Callable[[bool], None]
 
 
 class _Pending:
-    __slots__ = ("error", "future", "operation", "result", "settle")
+    __slots__ = ("error", "future", "operation", "resolved", "result", "settle", "withdrawn")
 
     def __init__(self, operation: Operation[object], future: asyncio.Future[Any], settle: Settle | None) -> None:
         self.operation = operation
         self.future = future
         self.settle = settle
+        self.withdrawn = False
+        self.resolved = False
         self.result: object = None
         self.error: BaseException | None = None
 
     def resolve(self) -> None:
+        self.resolved = True
         if self.settle is not None:
             self.settle(self.error is None)
         if self.future.done():
-            return  # cancelled: whoever waited does not care any more
+            return  # cancelled, this very moment
         if self.error is None:
             self.future.set_result(self.result)
         else:
             self.future.set_exception(self.error)
+
+    async def outlast(self) -> None:
+        """Who waited is cancelled: withdraw if there is still time, and know the outcome either way.
+
+        When this returns nothing will change any more. Further cancellations do not cut it short: it waits
+        for one commit.
+        """
+        self.withdrawn = True
+        while not self.resolved:
+            self.future = asyncio.get_running_loop().create_future()
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await self.future
+        if not self.future.cancelled():
+            self.future.exception()  # nobody else will ask for it
+
+
+class _Withdrawn(Exception):
+    """The operation was not carried out, and nobody waits to be told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,8 +108,11 @@ class Writer:
     def start(self) -> None:
         self._thread.start()
 
-    def submit(self, operation: Operation[Result], settle: Settle | None = None) -> asyncio.Future[Result]:
-        """Have the operation committed. From here on it runs to its end, whether or not anybody waits."""
+    async def commit(self, operation: Operation[Result], settle: Settle | None = None) -> Result:
+        """Have the operation committed; what it gives, or its error. Cancelled, it is done or not done when this ends.
+
+        `settle` is called in any case.
+        """
         future: asyncio.Future[Result] = self._loop.create_future()
         pending = _Pending(operation, future, settle)
         if self._closed:
@@ -96,7 +120,11 @@ class Writer:
             pending.resolve()
         else:
             self._queue.put(pending)
-        return future
+        try:
+            return await future
+        except asyncio.CancelledError:
+            await pending.outlast()
+            raise
 
     def close(self) -> None:
         """Commit what waits, then end. Not on the loop; what was waited for is told to the loop before this returns."""
@@ -147,7 +175,7 @@ class Writer:
         try:
             self._commit_in_turn(group)
         finally:
-            self._turns.leave()
+            self._turns.leave(more_to_write=not self._queue.empty())
 
     def _commit_in_turn(self, group: list[_Pending]) -> None:
         try:
@@ -181,6 +209,9 @@ class Writer:
         transaction = Transaction(self._connection, self._now())
         transaction.prefetch([key for pending in group for key in pending.operation.keys])
         for pending in group:
+            if pending.withdrawn:
+                pending.error = _Withdrawn()
+                continue
             pending.error = None
             try:
                 pending.result = pending.operation.apply(transaction)
