@@ -16,6 +16,7 @@ from objectstore.backends.contract import Backend
 from objectstore.errors import AlreadyExists, NotFound, PreconditionFailed
 from objectstore.testing.suite.harness import (
     LARGE,
+    MANY,
     SMALL,
     Suite,
     chunked,
@@ -30,7 +31,6 @@ from objectstore.testing.suite.harness import (
 )
 from objectstore.values import ONLY_IF_ABSENT, Bounded, Conditions, CopyOptions, FileSpan, GetOptions, PutOptions
 
-MANY: Final = 20
 CREATE: Final = PutOptions(conditions=ONLY_IF_ABSENT)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Concatenate, Final, Literal, ParamSpec, TypeAlias, TypeVar
@@ -14,7 +14,7 @@ import pytest
 
 from objectstore.backends import reading
 from objectstore.backends.contract import Backend
-from objectstore.errors import MethodNotAllowed, NotFound, Unsupported
+from objectstore.errors import InvalidKey, MethodNotAllowed, NotFound, Unsupported
 from objectstore.values import (
     UNCONDITIONAL,
     ByteRange,
@@ -36,6 +36,7 @@ NO_OBJECTS: Final[Mapping[str, bytes]] = MappingProxyType({})
 # A body that a backend may keep in its index, and one that it will not.
 SMALL: Final = 11
 LARGE: Final = 700 * KIB + 3
+MANY: Final = 20  # requests at the same time
 
 
 class Suite:
@@ -49,7 +50,10 @@ class Suite:
         raise NotImplementedError("override backend(self, folder) to return the backend under test")
 
     def stocked(self, folder: Path, objects: Mapping[str, bytes]) -> AbstractAsyncContextManager[Backend]:
-        """A backend that holds `objects`. To be overridden for one that cannot be written."""
+        """A backend that holds `objects`, those left out whose keys it cannot hold.
+
+        To be overridden for one that cannot be written.
+        """
         return _Stocked(self.backend(folder), objects)
 
 
@@ -65,7 +69,8 @@ class _Stocked(AbstractAsyncContextManager[Backend]):
             await self._stack.aclose()
             pytest.skip("the backend cannot be written, and `stocked` is not overridden")
         for key, data in self._objects.items():
-            await backend.put(key, data)
+            with suppress(InvalidKey):
+                await backend.put(key, data)
         return backend
 
     async def __aexit__(self, *told: object) -> None:
@@ -198,6 +203,24 @@ async def found(backend: Backend, key: str) -> tuple[ObjectInfo, bytes] | None:
             return opened.info, await reading.read_all(opened)
     except NotFound:
         return None
+
+
+async def held(backend: Backend, names: Iterable[str]) -> list[str]:
+    """Those of the keys that the backend holds an object under."""
+    there = []
+    for name in names:
+        with suppress(NotFound, InvalidKey):
+            await backend.head(name)
+            there.append(name)
+    return there
+
+
+async def put_all(backend: Backend, objects: Mapping[str, bytes]) -> None:
+    """Store many objects, several at a time."""
+    waiting = list(objects.items())
+    while waiting:
+        now, waiting = waiting[:MANY], waiting[MANY:]
+        await asyncio.gather(*(backend.put(key, data) for key, data in now))
 
 
 async def keys(backend: Backend, prefix: str = "", *, limit: int = 1000) -> list[str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from typing import Final
 
 import pytest
 
 from objectstore.backends.contract import Backend
-from objectstore.testing.suite.harness import Suite, contract, keys, walk
+from objectstore.testing.suite.harness import Suite, contract, held, keys, put_all, walk
 from objectstore.values import ListQuery
 
 TREE: Final = (
@@ -32,7 +33,8 @@ TREE: Final = (
     ),
     *("é", "é/1", "日本/東京", "日本/大阪", "~", "\ue000", "\uffff", "😀", "😀/1", "Z", "a/😀", "a/\uffff"),
 )
-STOCK: Final[Mapping[str, bytes]] = {key: key.encode() for key in TREE}
+# Deep ones first: of an object and a folder of one name, a file system holds the folder.
+STOCK: Final[Mapping[str, bytes]] = {key: key.encode() for key in sorted(TREE, key=lambda key: -key.count("/"))}
 PREFIXES: Final = (
     "",
     "a",
@@ -80,50 +82,52 @@ class ListingTests(Suite):
     @contract("listing", objects=STOCK)
     async def test_keys_come_in_the_order_of_their_utf_8_bytes(self, backend: Backend) -> None:
         page = await backend.list(ListQuery(limit=1000))
-        assert list(page.keys) == sorted(TREE, key=str.encode)
+        assert list(page.keys) == sorted(await held(backend, TREE), key=str.encode)
         assert page.next_start is None
 
-    @pytest.mark.parametrize("limit", LIMITS)
-    @pytest.mark.parametrize("prefix", PREFIXES)
     @contract("listing", objects=STOCK)
-    async def test_a_prefix_is_raw_characters(self, backend: Backend, prefix: str, limit: int) -> None:
-        assert await keys(backend, prefix, limit=limit) == expected(TREE, prefix)
+    async def test_a_prefix_is_raw_characters(self, backend: Backend) -> None:
+        there = await held(backend, TREE)
+        for prefix, limit in product(PREFIXES, LIMITS):
+            assert await keys(backend, prefix, limit=limit) == expected(there, prefix), (prefix, limit)
 
-    @pytest.mark.parametrize("limit", LIMITS)
     @pytest.mark.parametrize("delimiter", DELIMITERS)
     @contract("listing", objects=STOCK)
-    async def test_a_delimiter_groups_keys(self, backend: Backend, delimiter: str, limit: int) -> None:
-        for prefix in PREFIXES:
+    async def test_a_delimiter_groups_keys(self, backend: Backend, delimiter: str) -> None:
+        there = await held(backend, TREE)
+        for prefix, limit in product(PREFIXES, LIMITS):
             query = ListQuery(prefix=prefix, delimiter=delimiter, limit=limit)
-            assert await _all(backend, query) == expected(TREE, prefix, delimiter), prefix
+            assert await _all(backend, query) == expected(there, prefix, delimiter), (prefix, limit)
 
-    @contract("listing", objects=STOCK)
+    @contract("listing", objects={"a!": b"", "a/1": b"", "a/2/x": b"", "a/2/y": b"", "a/3": b"", "a0": b"", "b/1": b""})
     async def test_keys_and_groups_are_told_apart(self, backend: Backend) -> None:
-        page = await backend.list(ListQuery(prefix="a", delimiter="/", limit=1000))
-        assert page.keys == ("a", "a!", "a0", "a:b", "aa")
-        assert page.prefixes == ("a/",)
+        page = await backend.list(ListQuery(delimiter="/", limit=1000))
+        assert page.keys == ("a!", "a0")
+        assert page.prefixes == ("a/", "b/")
         page = await backend.list(ListQuery(prefix="a/", delimiter="/", limit=1000))
-        assert page.keys == ("a/", "a/1", "a/2", "a/3", "a/\uffff", "a/😀")
+        assert page.keys == ("a/1", "a/3")
         assert page.prefixes == ("a/2/",)
 
-    @pytest.mark.parametrize("limit", LIMITS)
     @contract("listing", objects=STOCK)
-    async def test_a_start_is_inclusive(self, backend: Backend, limit: int) -> None:
-        for start in (*TREE, "a\0", "a/\0", "a/2/xx", "b/", "\U0010ffff"):
+    async def test_a_start_is_inclusive(self, backend: Backend) -> None:
+        there = await held(backend, TREE)
+        for start, limit in product((*TREE, "a\0", "a/\0", "a/2/xx", "b/", "\U0010ffff"), LIMITS):
             query = ListQuery(start=start, limit=limit)
-            assert await _all(backend, query) == expected(TREE, start=start), start
+            assert await _all(backend, query) == expected(there, start=start), (start, limit)
 
     @contract("listing", objects=STOCK)
     async def test_a_start_within_a_group_shows_what_is_left_of_it(self, backend: Backend) -> None:
+        there = await held(backend, TREE)
         for start in ("a/2/y", "b/d/e", "a/3", "b//", "b/e", "日本/東"):
             query = ListQuery(start=start, delimiter="/", limit=2)
-            assert await _all(backend, query) == expected(TREE, delimiter="/", start=start), start
+            assert await _all(backend, query) == expected(there, delimiter="/", start=start), start
 
     @contract("listing", objects=STOCK)
     async def test_a_start_outside_the_prefix_does_not_widen_it(self, backend: Backend) -> None:
+        there = await held(backend, TREE)
         for start, prefix in (("", "a/"), ("Z", "a/"), ("a/9", "a/2"), ("b", "a/"), ("a/2/x", "a/")):
             found = await _all(backend, ListQuery(start=start, prefix=prefix, limit=2))
-            assert found == expected(TREE, prefix, start=start), (start, prefix)
+            assert found == expected(there, prefix, start=start), (start, prefix)
 
     @pytest.mark.parametrize("limit", [1, 5, 1000])
     @contract("listing", objects=STOCK)
@@ -142,12 +146,13 @@ class ListingTests(Suite):
 
     @contract("listing", objects=STOCK)
     async def test_a_full_page_that_is_the_last_one_says_so(self, backend: Backend) -> None:
-        page = await backend.list(ListQuery(limit=len(TREE)))
-        assert (len(page.keys), page.next_start) == (len(TREE), None)
-        page = await backend.list(ListQuery(limit=len(TREE) - 1))
+        there = sorted(await held(backend, TREE), key=str.encode)
+        page = await backend.list(ListQuery(limit=len(there)))
+        assert (len(page.keys), page.next_start) == (len(there), None)
+        page = await backend.list(ListQuery(limit=len(there) - 1))
         assert page.next_start is not None
         rest = await backend.list(ListQuery(start=page.next_start))
-        assert rest.keys == (max(TREE, key=str.encode),)
+        assert rest.keys == (there[-1],)
 
     @contract("listing", objects={"a": b"", "z\U0010ffff": b"", "z\U0010ffff\U0010ffff": b"", "\U0010ffff": b""})
     async def test_a_prefix_at_the_end_of_unicode_is_listed(self, backend: Backend) -> None:
@@ -157,17 +162,16 @@ class ListingTests(Suite):
         found = await _all(backend, ListQuery(delimiter=last, limit=1))
         assert found == ["a", "z" + last, last]
 
-    @contract("listing", objects={"\ud7ff": b"", "\ud7ff/a": b"", "\ue000": b"", "\ue000/a": b""})
+    @contract("listing", objects={"\ud7ff": b"", "\ud7ffa": b"", "\ue000": b"", "\ue000a": b""})
     async def test_groups_on_both_sides_of_the_surrogates_are_listed(self, backend: Backend) -> None:
-        assert await keys(backend, "\ud7ff") == ["\ud7ff", "\ud7ff/a"]
+        assert await keys(backend, "\ud7ff") == ["\ud7ff", "\ud7ffa"]
         found = await _all(backend, ListQuery(delimiter="\ud7ff", limit=1))
-        assert found == ["\ud7ff", "\ue000", "\ue000/a"]
+        assert found == ["\ud7ff", "\ue000", "\ue000a"]
 
     @contract("write", "listing")
-    async def test_pages_walk_a_store_of_thousands(self, backend: Backend) -> None:
-        names = sorted(f"{number % 7}/{number % 13}/{number}" for number in range(2500))
-        for name in names:
-            await backend.put(name, b"")
+    async def test_pages_walk_a_store_of_more_than_a_page(self, backend: Backend) -> None:
+        names = sorted(f"{number % 7}/{number % 13}/{number}" for number in range(1200))
+        await put_all(backend, dict.fromkeys(names, b""))
         assert await keys(backend, limit=999) == names
         assert await keys(backend, "3/", limit=17) == [name for name in names if name.startswith("3/")]
         for limit in (1, 3, 1000):

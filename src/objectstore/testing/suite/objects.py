@@ -29,6 +29,7 @@ from objectstore.testing.suite.harness import (
     contract,
     found,
     keys,
+    put_all,
     read,
     sample,
     unchanged,
@@ -181,7 +182,7 @@ class ObjectTests(Suite):
     @contract("write")
     async def test_an_absent_key_is_not_found(self, backend: Backend) -> None:
         await backend.put("key", b"1")
-        for key in ("ke", "key2", "key/", "Key"):
+        for key in ("ke", "key2", "Key", "yek"):
             with pytest.raises(NotFound) as raised:
                 await backend.head(key)
             assert raised.value.key == key
@@ -213,8 +214,7 @@ class ObjectTests(Suite):
     @contract("write", "delete")
     async def test_delete_many_takes_a_thousand_keys(self, backend: Backend) -> None:
         names = [f"n/{number:03}" for number in range(1000)]
-        for name in names[::10]:
-            await backend.put(name, b"")
+        await put_all(backend, dict.fromkeys(names[::10], b""))
         results = await backend.delete_many(names)
         assert [one is None for one in results] == [number % 10 == 0 for number in range(1000)]
 

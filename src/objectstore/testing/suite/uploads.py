@@ -110,8 +110,9 @@ class UploadTests(Suite):
     @contract("write")
     async def test_many_parts_are_ordered_by_number(self, backend: Backend) -> None:
         upload = await begin(backend)
-        numbers = [*range(1, 1105, 2)]
-        parts = [await upload.put(number, f"{number},".encode()) for number in reversed(numbers)]
+        numbers = [*range(1, 1200, 10)]
+        backwards = [upload.put(number, f"{number},".encode()) for number in reversed(numbers)]
+        parts = await asyncio.gather(*backwards)
         arrived = (await backend.uploads.get(upload.upload_id)).parts
         assert arrived == tuple(reversed(parts))
         await upload.complete(*arrived)
