@@ -7,7 +7,7 @@ import os
 import secrets
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -137,8 +137,9 @@ class FilesystemBackend:
             async for block in blocks(sized(body, options.size), _BLOCK_SIZE):
                 await incoming.take(block)
             return await incoming.finish()
-        finally:
-            incoming.close()
+        except BaseException:
+            await incoming.give_up()
+            raise
 
     def get(self, key: str, options: GetOptions = _GET) -> AbstractAsyncContextManager[Reading]:
         return _Outgoing(key, options, self)
@@ -184,8 +185,8 @@ class FilesystemBackend:
         return self._require()[1].submit(call, *args, **kwargs)
 
     async def run(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Do it, and wait. Cancelling leaves it to come to its end by itself."""
-        return await asyncio.wrap_future(self.submit(call, *args, **kwargs))
+        """Do it, and wait as `finished` does."""
+        return await finished(self.submit(call, *args, **kwargs))
 
     def _require(self) -> tuple[Tree, ThreadPoolExecutor]:
         if self._opened is None:
@@ -240,6 +241,23 @@ class FilesystemBackend:
         return results
 
 
+async def finished(job: Future[T]) -> T:
+    """What came of it. Who is cancelled while waiting is told so when it is over: nothing changes after that."""
+    waiting = asyncio.wrap_future(job)
+    try:
+        return await asyncio.shield(waiting)
+    except asyncio.CancelledError:
+        # A thread that has begun cannot be stopped; one that has not never will.
+        job.cancel()
+        while not waiting.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([waiting])
+        if not waiting.cancelled():
+            # Nobody is left to take an error, which is no reason to log it as a defect.
+            waiting.exception()
+        raise
+
+
 class _Incoming:
     """A body on its way to disk: while one block is hashed and written, the next is awaited.
 
@@ -253,7 +271,6 @@ class _Incoming:
         self._backend = backend
         self._held: bytes = b""
         self._writing: Future[None] | None = None
-        self._making: Future[ObjectInfo] | None = None
 
     async def take(self, block: bytes) -> None:
         if self._held:
@@ -263,30 +280,25 @@ class _Incoming:
 
     async def finish(self) -> ObjectInfo:
         await self._written()
-        self._making = self._backend.submit(self._make)
         with translating(self._key):
-            return await asyncio.wrap_future(self._making)
+            return await self._backend.run(self._make)
 
-    def close(self) -> None:
+    async def give_up(self) -> None:
         """Leave nothing behind, whatever became of the body."""
-        # Once a thread makes the object it is not interrupted, and cleans up itself.
-        if self._making is None or self._making.cancel():
-            self._backend.submit(self._draft.discard)
+        with suppress(OSError):
+            await self._backend.run(self._draft.discard)
 
     async def _written(self) -> None:
         if self._writing is not None:
             with translating(self._key):
-                await asyncio.wrap_future(self._writing)
+                await finished(self._writing)
 
     def _make(self) -> ObjectInfo:
         draft = self._draft
-        try:
-            draft.write(self._held)
-            digests = draft.digester.digests()
-            check_digests(self._options.expected, digests)
-            return self._backend.tree.commit(self._key, draft, digests, self._options)
-        finally:
-            draft.discard()
+        draft.write(self._held)
+        digests = draft.digester.digests()
+        check_digests(self._options.expected, digests)
+        return self._backend.tree.commit(self._key, draft, digests, self._options)
 
 
 class _Outgoing(AbstractAsyncContextManager[Reading]):

@@ -64,8 +64,12 @@ def descend(root: int, way: Sequence[str]) -> int:
     return folder
 
 
-def make(root: int, way: Sequence[str], mode: int) -> int:
-    """As `descend`, making the folders that are missing; each is on disk for good when this returns."""
+def make(root: int, way: Sequence[str], mode: int, *, for_good: bool = True) -> int:
+    """As `descend`, making the folders that are missing; `for_good` brings those to disk before it returns.
+
+    A folder that another writer made a moment ago is synced by that writer. A journal that has what we then sync in
+    the folder has the folder too.
+    """
     folder = os.dup(root)
     for name in way:
         try:
@@ -75,7 +79,8 @@ def make(root: int, way: Sequence[str], mode: int) -> int:
             try:
                 with suppress(FileExistsError):
                     os.mkdir(name, mode, dir_fd=folder)
-                os.fsync(folder)
+                if for_good:
+                    os.fsync(folder)
             except BaseException:
                 os.close(folder)
                 raise

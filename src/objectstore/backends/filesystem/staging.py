@@ -125,9 +125,9 @@ class Staging:
         self.path = f"{_FOLDER}/{secrets.token_hex(8)}"
         # One at a time, so that no one sweeps a folder that is made but not yet locked.
         with locks.holding("staging"):
-            os.close(folders.make(hidden, [_FOLDER], 0o700))
+            os.close(folders.make(hidden, [_FOLDER], 0o700, for_good=False))
             self.swept = _sweep(hidden)
-            self.folder = folders.make(hidden, self.path.split("/"), 0o700)
+            self.folder = folders.make(hidden, self.path.split("/"), 0o700, for_good=False)
             self._lock = open_lock(_LOCK, self.folder)
             try_lock(self._lock)
 

@@ -69,7 +69,7 @@ class Tree:
         self._folder_mode = mode & 0o777 | 0o700
         self._hidden = folders.make(self.root, [paths.HIDDEN], 0o700)
         _refuse_lax_names(self._hidden)
-        self._locks_folder = folders.make(self._hidden, ["locks"], 0o700)
+        self._locks_folder = folders.make(self._hidden, ["locks"], 0o700, for_good=False)
         self._locks = Locks(self._locks_folder)
         self._sidecars = Sidecars(self._hidden)
         self._staging = Staging(self._hidden, self._locks, mode & 0o666 | 0o600)
