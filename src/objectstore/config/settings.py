@@ -1,0 +1,94 @@
+"""The settings of a server: what the environment says, checked and frozen."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from objectstore.config.units import parse_duration, parse_size
+from objectstore.errors import ConfigurationError
+
+_DURATION: Final = "seconds, or a number with the unit s, m, h, d or w such as 12h"
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _size(value: Any) -> Any:
+    return parse_size(value) if isinstance(value, str) else value
+
+
+def _lifetime(value: Any) -> Any:
+    found = parse_duration(value) if isinstance(value, str) else value
+    if not found:
+        raise ValueError
+    return found
+
+
+def _seconds(value: Any) -> Any:
+    return parse_duration(value).total_seconds() if isinstance(value, str) else value
+
+
+class Settings(BaseSettings):
+    """Each setting is the environment variable of its name in capitals; one that is empty counts as not set.
+
+    The descriptions say what a value may be: they are what the error for a bad one shows.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore")
+
+    storage_config: Path | None = Field(None, description="the path of a storage.yaml")
+    storage_name: str | None = Field(None, description="the name of a store in STORAGE_CONFIG, instead of its main one")
+    data_dir: Path | None = Field(None, description="the path of a folder")
+    durability: Annotated[Literal["full", "relaxed"], BeforeValidator(_lower)] = Field(
+        "full", description="full or relaxed"
+    )
+    auth_tokens_file: Path = Field(Path("tokens.json"), description="the path of a token file")
+    host: str = Field("127.0.0.1", description="an address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="a port from 1 to 65535, or 0 for any free one")
+    workers: int = Field(1, ge=1, description="a whole number of processes, at least 1")
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(
+        "info", description="debug, info, warning or error"
+    )
+    max_object_size: Annotated[int, BeforeValidator(_size)] = Field(
+        5 * 1024**4, ge=1, description="a number of bytes, at least 1, such as 1048576, 10GB or 5GiB"
+    )
+    upload_ttl: Annotated[timedelta, BeforeValidator(_lifetime)] = Field(
+        timedelta(days=7), description=f"more than 0 {_DURATION}"
+    )
+    shutdown_timeout: Annotated[int, BeforeValidator(_seconds)] = Field(
+        30, ge=0, description=f"a whole number of {_DURATION}"
+    )
+    docs_public: bool = Field(True, description="true or false")
+
+    @model_validator(mode="after")
+    def _one_store(self) -> Self:
+        if self.storage_config is not None and self.data_dir is not None:
+            raise ValueError("STORAGE_CONFIG and DATA_DIR are both set, and each names a store: unset one of them")
+        return self
+
+
+def load_settings(**given: object) -> Settings:
+    """The settings of the environment; what is `given` by name goes before it.
+
+    Raises:
+        ConfigurationError: a line for each value that cannot be used, with the variable and what it may be.
+    """
+    try:
+        return Settings(**given)  # type: ignore[arg-type]  # checked by the model itself
+    except ValidationError as error:
+        lines = map(_complaint, error.errors(include_url=False, include_context=False))
+        raise ConfigurationError("\n".join(lines)) from None
+
+
+def _complaint(problem: ErrorDetails) -> str:
+    if not problem["loc"]:
+        return problem["msg"].removeprefix("Value error, ")
+    name = str(problem["loc"][0])
+    return f"{name.upper()}={str(problem['input'])!r}: it has to be {Settings.model_fields[name].description}"

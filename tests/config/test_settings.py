@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from objectstore.config.settings import Settings, load_settings
+from objectstore.errors import ConfigurationError
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of the settings is set."""
+    for name in list(os.environ):
+        if name.lower() in Settings.model_fields:
+            monkeypatch.delenv(name)
+
+
+def test_without_any_setting_there_are_defaults() -> None:
+    settings = load_settings()
+    assert settings.model_dump() == {
+        "storage_config": None,
+        "storage_name": None,
+        "data_dir": None,
+        "durability": "full",
+        "auth_tokens_file": Path("tokens.json"),
+        "host": "127.0.0.1",
+        "port": 8000,
+        "workers": 1,
+        "log_level": "info",
+        "max_object_size": 5 * 2**40,
+        "upload_ttl": timedelta(days=7),
+        "shutdown_timeout": 30,
+        "docs_public": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "wanted"),
+    [
+        ("STORAGE_CONFIG", "./storage.yaml", Path("storage.yaml")),
+        ("STORAGE_NAME", "s3", "s3"),
+        ("DATA_DIR", "/data", Path("/data")),
+        ("DURABILITY", "relaxed", "relaxed"),
+        ("AUTH_TOKENS_FILE", "/run/tokens.json", Path("/run/tokens.json")),
+        ("HOST", "0.0.0.0", "0.0.0.0"),  # noqa: S104  nothing listens
+        ("PORT", "0", 0),
+        ("WORKERS", "4", 4),
+        ("LOG_LEVEL", "WARNING", "warning"),
+        ("MAX_OBJECT_SIZE", "10GB", 10**10),
+        ("UPLOAD_TTL", "12h", timedelta(hours=12)),
+        ("UPLOAD_TTL", "90", timedelta(seconds=90)),
+        ("SHUTDOWN_TIMEOUT", "2m", 120),
+        ("DOCS_PUBLIC", "false", False),
+    ],
+)
+def test_a_setting_comes_from_the_variable_of_its_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, wanted: object
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert getattr(load_settings(), name.lower()) == wanted
+
+
+@pytest.mark.parametrize("name", [name.upper() for name in Settings.model_fields])
+def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    default = load_settings()
+    monkeypatch.setenv(name, "")
+    assert load_settings() == default
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "accepted"),
+    [
+        ("DURABILITY", "none", "full or relaxed"),
+        ("PORT", "65536", "a port from 1 to 65535, or 0 for any free one"),
+        ("PORT", "http", "a port from 1 to 65535, or 0 for any free one"),
+        ("WORKERS", "0", "a whole number of processes, at least 1"),
+        ("WORKERS", "1.5", "a whole number of processes, at least 1"),
+        ("LOG_LEVEL", "verbose", "debug, info, warning or error"),
+        ("MAX_OBJECT_SIZE", "10 G", "a number of bytes, at least 1, such as 1048576, 10GB or 5GiB"),
+        ("MAX_OBJECT_SIZE", "0", "a number of bytes, at least 1, such as 1048576, 10GB or 5GiB"),
+        ("UPLOAD_TTL", "0", "more than 0 seconds, or a number with the unit s, m, h, d or w such as 12h"),
+        ("UPLOAD_TTL", "a week", "more than 0 seconds, or a number with the unit s, m, h, d or w such as 12h"),
+        ("SHUTDOWN_TIMEOUT", "-1", "a whole number of seconds, or a number with the unit s, m, h, d or w such as 12h"),
+        ("SHUTDOWN_TIMEOUT", "0.5", "a whole number of seconds, or a number with the unit s, m, h, d or w such as 12h"),
+        ("DOCS_PUBLIC", "perhaps", "true or false"),
+    ],
+)
+def test_a_bad_value_is_one_line_with_the_variable_the_value_and_what_is_accepted(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, accepted: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings()
+    assert caught.value.message == f"{name}={value!r}: it has to be {accepted}"
+
+
+def test_each_bad_value_has_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "x")
+    monkeypatch.setenv("WORKERS", "y")
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings()
+    assert [line.split("=")[0] for line in caught.value.message.splitlines()] == ["PORT", "WORKERS"]
+
+
+def test_two_stores_at_once_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STORAGE_CONFIG", "storage.yaml")
+    monkeypatch.setenv("DATA_DIR", "/data")
+    with pytest.raises(ConfigurationError, match=r"^STORAGE_CONFIG and DATA_DIR are both set.*unset one of them$"):
+        load_settings()
+
+
+def test_what_is_given_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "x")
+    monkeypatch.setenv("HOST", "from-environment")
+    settings = load_settings(port=9000)
+    assert (settings.port, settings.host) == (9000, "from-environment")
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        load_settings().port = 1
+
+
+def test_a_file_named_env_is_not_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(".env").write_text("PORT=9000\n")
+    assert load_settings().port == 8000
