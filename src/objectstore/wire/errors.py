@@ -104,13 +104,10 @@ def details(error: ObjectStoreError) -> dict[str, object]:
 def format_error(error: ObjectStoreError) -> tuple[int, FieldList, bytes]:
     """Status, fields and body of the response that tells of `error`. A HEAD leaves the body away."""
     rule = rule_of(error)
-    if rule.status == 304:
-        found: FieldList = [(b"x-error-code", rule.code.encode())]
-        if isinstance(error, errors.NotModified):
-            found.append((b"etag", format_etag(error.etag)))
-        return 304, found, b""
+    if isinstance(error, errors.NotModified):
+        return rule.status, [(b"x-error-code", rule.code.encode()), (b"etag", format_etag(error.etag))], b""
     body = json.dumps({"error": details(error)}).encode()
-    found = [
+    found: FieldList = [
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),
         (b"x-error-code", rule.code.encode()),
