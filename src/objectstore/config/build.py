@@ -1,0 +1,87 @@
+"""Settings or a description of a store → the backend, constructed and not yet opened."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import PurePath
+from typing import Final
+
+from objectstore.backends.contract import Backend
+from objectstore.config.schema import StoreConfig, load
+from objectstore.config.settings import Settings
+from objectstore.errors import ConfigurationError
+
+_log: Final = logging.getLogger("objectstore.config")
+
+
+def open_backend(settings: Settings) -> Backend:
+    """The backend that the settings name, to be opened by `async with`; a warning when nothing in it persists.
+
+    Raises:
+        ConfigurationError: it cannot be had, or not by so many processes.
+    """
+    backend = _chosen(settings)
+    capabilities = backend.capabilities
+    if settings.workers > 1 and not capabilities.shared:
+        raise ConfigurationError(
+            f"WORKERS={settings.workers}: {capabilities.name} belongs to one process, so each worker would serve "
+            "objects of its own; set WORKERS=1, or DATA_DIR to a folder"
+        )
+    if not capabilities.persistent:
+        _log.warning(
+            "nothing persists: %s keeps objects only as long as the server runs; set DATA_DIR to a folder to keep them",
+            capabilities.name,
+        )
+    return backend
+
+
+def build(config: StoreConfig) -> Backend:
+    """The store with its bases. A store that several others wrap is one backend, given to each of them.
+
+    Raises:
+        ConfigurationError: something that it needs is not installed.
+    """
+    return _build(config, {})
+
+
+def describe(config: StoreConfig) -> Iterator[str]:
+    """The tree for people, a line a store: `cached: CachingStore(ttl=60)`, its bases indented below. No secrets."""
+    secret = {parameter.name for parameter in config.type.parameters if parameter.secret}
+    shown = (f"{name}={'(hidden)' if name in secret else _shown(value)}" for name, value in config.values.items())
+    yield f"{config.name}: {config.type_name}({', '.join(shown)})"
+    for base in config.bases:
+        for line in describe(base):
+            yield f"  {line}"
+
+
+def _shown(value: object) -> str:
+    return repr(str(value)) if isinstance(value, PurePath) else repr(value)
+
+
+def _chosen(settings: Settings) -> Backend:
+    if settings.storage_config is not None:
+        return build(load(settings.storage_config, os.environ, settings.storage_name))
+    if settings.data_dir is not None:
+        from objectstore.backends.engine.backend import EngineBackend
+
+        return EngineBackend(settings.data_dir, durability=settings.durability)
+    from objectstore.backends.memory import MemoryBackend
+
+    return MemoryBackend()
+
+
+def _build(config: StoreConfig, built: dict[str, Backend]) -> Backend:
+    if config.name not in built:
+        bases = [_build(base, built) for base in config.bases]
+        try:
+            built[config.name] = config.type.build(config.values, bases)
+        except ModuleNotFoundError as error:
+            if config.type.extra is None:
+                raise
+            raise ConfigurationError(
+                f"{config.place}: store {config.name!r} ({config.type_name}) needs {error.name}, which is not "
+                f"installed: pip install 'objectstore[{config.type.extra}]'"
+            ) from error
+    return built[config.name]
