@@ -13,11 +13,13 @@ from objectstore.backends.engine.backend import EngineBackend
 from objectstore.backends.filesystem import FilesystemBackend
 from objectstore.backends.memory import MemoryBackend
 from objectstore.testing.conformance import BackendConformance
+from objectstore.testing.faults import Faulty
 
 BACKENDS: dict[str, Callable[[Path], AbstractAsyncContextManager[Backend]]] = {
     "memory": lambda _: MemoryBackend(),
     "engine": lambda folder: EngineBackend(folder / "data"),
     "filesystem": lambda folder: FilesystemBackend(folder / "data"),
+    "faulty, without faults": lambda _: Faulty(MemoryBackend()),
 }
 
 
