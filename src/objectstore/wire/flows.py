@@ -125,11 +125,11 @@ def resume(download: Download, failure: ConnectionFailed, retries: Retries) -> F
     reply = yield from deliver(Open(request), retries)
     try:
         accepted(reply, request)
-        if download.continues(reply, request):
-            return reply
     except (NotFound, PreconditionFailed) as error:
         message = f"the object under {download.info.key!r} was overwritten or deleted while it was read; read it again"
         raise Unavailable(message) from error
+    if download.continues(reply):
+        return reply
     yield Close(reply)
     raise replies.not_ours(reply, request, "it is not the rest of the object that was being read")
 

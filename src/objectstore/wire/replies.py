@@ -147,6 +147,8 @@ def read_body(reply: Reply, request: Request, wanted: ByteRange | None) -> bytes
     """
     if wanted is not None and reply.status != 206:
         raise Unsupported("the server does not serve ranges: it answered with the whole object")
+    if b"etag" not in reply.fields:
+        raise not_ours(reply, request, "it has no ETag")
     start, stop = check_span(read_span(reply, request), wanted, reply, request)
     if len(reply.body) != stop - start:
         raise Corrupted(f"{len(reply.body)} bytes arrived of the {stop - start} announced of {request.key!r}")
