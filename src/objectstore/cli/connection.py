@@ -39,4 +39,7 @@ def connect(url: str, token: str | None) -> RestStore:
     # Only now: it takes a while to import, and commands that talk to no server do without.
     from objectstore.client import RestStore
 
-    return RestStore.create(url, token or None)
+    try:
+        return RestStore.create(url, token or None)
+    except ValueError as error:
+        raise Usage(f"--url and --token cannot be used: {error}") from error

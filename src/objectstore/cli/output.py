@@ -52,8 +52,9 @@ class Output:
 
 
 def complain(message: str) -> None:
-    """One line about what went wrong, to stderr."""
-    print(f"{PROGRAM}: {printable(message)}", file=sys.stderr, flush=True)  # noqa: T201  the place that prints
+    """What went wrong, to stderr: a line, or several where several things did."""
+    for line in message.split("\n"):
+        print(f"{PROGRAM}: {printable(line)}", file=sys.stderr, flush=True)  # noqa: T201  the place that prints
 
 
 def described(info: ObjectInfo) -> dict[str, object]:

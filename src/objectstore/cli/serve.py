@@ -120,6 +120,7 @@ def _set_environment(**given: object) -> None:
     if given["DATA_DIR"] is not None:
         # A folder named on the command line is meant instead of a store described elsewhere.
         os.environ.pop("STORAGE_CONFIG", None)
+        os.environ.pop("STORAGE_NAME", None)
     elif not os.environ.get("STORAGE_CONFIG") and not os.environ.get("DATA_DIR"):
         os.environ["DATA_DIR"] = DEFAULT_DATA
     folder = os.environ.get("DATA_DIR")
@@ -153,7 +154,7 @@ def _serve(server: ServerName, tls: Tls | None) -> bool:
         place=place,
         workers=settings.workers,
         log_level=settings.log_level,
-        shutdown_timeout=settings.shutdown_timeout,
+        shutdown_timeout=max(1, settings.shutdown_timeout),  # for both servers, 0 means something else
         tls=tls,
     )
     return run(server, launch, on_ready=lambda: _show([f"serving {url}"]))
