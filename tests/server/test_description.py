@@ -48,3 +48,21 @@ def test_a_method_is_served_exactly_when_it_is_described(server: Server, method:
         answer = server.ask(method, asked, b"{}" if method in {"PUT", "POST", "PATCH"} else None)
         served = answer.status != 405 and not (answer.status == 404 and "no_such_path" in answer.body.decode())
         assert served == (method.lower() in item), (method, path, answer.status)
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/objects", "GET, HEAD"),
+        ("/objects/k", "GET, HEAD, PUT, DELETE"),
+        ("/objects/delete", "GET, HEAD, PUT, DELETE, POST"),
+        ("/uploads", "GET, POST"),
+        ("/uploads/x", "DELETE, GET"),
+        ("/uploads/x/parts/1", "PUT"),
+        ("/health", "GET"),
+    ],
+)
+def test_allow_names_every_method_of_a_path(server: Server, path: str, allowed: str) -> None:
+    answer = server.ask("OPTIONS", path)
+    assert answer.status == 405
+    assert sorted(answer.headers["Allow"].split(", ")) == sorted(allowed.split(", "))

@@ -77,4 +77,5 @@ class DataPlane:
         elif method == "DELETE":
             await delete_object(service, exchange, credential)
         else:
-            raise MethodNotAllowed(f"{method} is not for objects", _OBJECT_METHODS)
+            also = ("POST",) if exchange.raw_path == _BATCH_DELETE else ()
+            raise MethodNotAllowed(f"{method} is not for objects", _OBJECT_METHODS + also)

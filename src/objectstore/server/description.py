@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from pydantic.json_schema import models_json_schema
@@ -48,6 +49,17 @@ def describe_objects(document: dict[str, Any]) -> dict[str, Any]:
     described = {"/objects": _listing_path(), "/objects/{key}": _object_path()}
     document["paths"] = described | document["paths"]
     return document
+
+
+def methods_of(document: dict[str, Any], path: str) -> tuple[str, ...]:
+    """The methods that are described for what `path` leads to."""
+    return tuple(
+        method.upper()
+        for template, operations in document["paths"].items()
+        if re.fullmatch(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(template)), path)
+        for method in operations
+        if method != "parameters"
+    )
 
 
 def _object_path() -> dict[str, Any]:

@@ -16,6 +16,7 @@ from objectstore.errors import (
     MethodNotAllowed,
     ObjectStoreError,
 )
+from objectstore.server.description import methods_of
 from objectstore.wire.errors import format_error
 from objectstore.wire.records import JSON, dump
 
@@ -54,8 +55,9 @@ def _invalid(_: Request, error: Exception) -> Response:
 def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  the type it is registered for
     if error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow", "")
-        return response_of(MethodNotAllowed(f"{request.method} is not for this path", tuple(allowed.split(", "))))
+        # The framework names the methods of the first route alone.
+        allowed = methods_of(request.app.openapi(), request.url.path)
+        return response_of(MethodNotAllowed(f"{request.method} is not for this path", allowed))
     if error.status_code == 404:
         code, message = "no_such_path", "there is nothing at this path; objects are under /objects/"
         body = dump({"error": {"code": code, "message": message}})

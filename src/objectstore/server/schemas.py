@@ -11,7 +11,8 @@ Key = Annotated[str, Field(min_length=1, max_length=1024, description="1 to 1024
 
 
 class Model(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    # Strict: a number in quotes is no number.
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class Kept(Model):

@@ -96,7 +96,7 @@ async def show(upload_id: UploadId, service: Shared, credential: Caller) -> Resp
     responses=failures(400, 401, 403, 404, 413, 422, 501, 503, 507),
     openapi_extra={
         "requestBody": {
-            "required": True,
+            "required": False,
             "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
         }
     },
