@@ -76,6 +76,19 @@ class Both:
 
         return self._runner.run(read())
 
+    def first_chunk(self, key: str) -> bytes:
+        """The first chunk of a stream that is left then."""
+        if self.kind == "sync":
+            with self.store.stream(key) as reader:
+                first: bytes = next(iter(reader))
+                return first
+
+        async def read() -> bytes:
+            async with self.store.stream(key) as reader:
+                return await anext(aiter(reader))
+
+        return self._runner.run(read())
+
     def source(self, *chunks: bytes) -> Any:
         """An iterator of the client's own kind, which can be read once."""
         return iter(chunks) if self.kind == "sync" else _chunks(chunks)

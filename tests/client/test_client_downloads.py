@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from client.both import Both
@@ -142,3 +144,20 @@ def test_the_reader_keeps_its_copy_when_it_is_current(client: Both, server: Scri
 
 def _rest_from(start: int, *, ends: int | None = None) -> Act:
     return content(DATA, start=start, stop=len(DATA) if start else None, ends=ends)
+
+
+def test_streams_that_are_refused_give_their_connections_back(client_of: Callable[..., Both], server: Scripted) -> None:
+    refused = answer(200, b"<html>" * 100_000)
+    server.plays(refused, content(DATA, ends=1), refused, content(DATA))
+    client = client_of(server.url, max_connections=1, timeout=5)
+    for _ in range(2):
+        with pytest.raises(InternalError):
+            client.read("k")
+    assert client.get("k") == DATA
+
+
+def test_a_stream_left_early_gives_its_connection_back(client_of: Callable[..., Both], server: Scripted) -> None:
+    server.plays(content(DATA * 1000), content(DATA))
+    client = client_of(server.url, max_connections=1, timeout=5)
+    assert client.first_chunk("k")
+    assert client.get("k") == DATA
