@@ -46,7 +46,7 @@ def test_a_key_that_no_path_can_be_is_refused_by_name_and_reason(tmp_path: Path,
 
 @pytest.mark.parametrize(
     "key",
-    ["x" * 255, "é" * 127, "a/" * 511 + "b", "...", " ", "a\\b", "\n", "*", "%2F", ".hidden/x", "a/" + HIDDEN, "\x01"],
+    ["x" * 255, "é" * 127, "a/" * 100 + "b", "...", " ", "a\\b", "\n", "*", "%2F", ".hidden/x", "a/" + HIDDEN, "\x01"],
 )
 def test_a_key_that_only_looks_odd_is_held(tmp_path: Path, key: str) -> None:
     async def use(backend: FilesystemBackend) -> None:

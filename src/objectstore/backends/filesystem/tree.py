@@ -33,6 +33,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -63,22 +64,27 @@ class Tree:
         self._step = step
         self._carry_records = carry_records
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        mode = stat.S_IMODE(os.fstat(self.root).st_mode)
-        # Who may look into the root may look into what is put there (less the umask).
-        self._folder_mode = mode & 0o777 | 0o700
-        self._hidden = folders.make(self.root, [paths.HIDDEN], 0o700)
-        _refuse_lax_names(self._hidden)
-        self._locks_folder = folders.make(self._hidden, ["locks"], 0o700, for_good=False)
-        self._locks = Locks(self._locks_folder)
-        self._sidecars = Sidecars(self._hidden)
-        self._staging = Staging(self._hidden, self._locks, mode & 0o666 | 0o600)
-        self._forget_what_died(self._staging.swept)
+        with ExitStack() as opened:
+
+            def keep(fd: int) -> int:
+                opened.callback(os.close, fd)
+                return fd
+
+            self.root = keep(os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+            hidden = keep(folders.make(self.root, [paths.HIDDEN], 0o700))
+            _refuse_lax_names(hidden)
+            self._locks = Locks(keep(folders.make(hidden, ["locks"], 0o700, for_good=False)))
+            self._sidecars = Sidecars(hidden)
+            # Who may look into the root may look into what is put there (less the umask).
+            mode = os.fstat(self.root).st_mode
+            self._folder_mode = mode & 0o777 | 0o700
+            self._staging = Staging(hidden, self._locks, mode & 0o666 | 0o600)
+            opened.callback(self._staging.close)
+            self._forget_what_died(self._staging.swept)
+            self._opened = opened.pop_all()
 
     def close(self) -> None:
-        self._staging.close()
-        for fd in (self._locks_folder, self._hidden, self.root):
-            os.close(fd)
+        self._opened.close()
 
     def open(self, key: str) -> tuple[int, Found]:
         """A descriptor of the object's file, to be closed by the caller, and what is known of just this file.
