@@ -8,7 +8,7 @@ import sqlite3
 import stat
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager, ExitStack, closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +20,7 @@ from objectstore.backends.engine.directory import Directory, make_folder
 from objectstore.backends.engine.etags import Etags
 from objectstore.backends.engine.failures import translate
 from objectstore.backends.engine.garbage import Collector
-from objectstore.backends.engine.index import Index
+from objectstore.backends.engine.index import Index, ReadIndex
 from objectstore.backends.engine.intake import Intake
 from objectstore.backends.engine.operations import Copy, Delete, DeleteMany, Probe, Put, check
 from objectstore.backends.engine.rows import Row, info_of, microseconds
@@ -114,7 +114,7 @@ class EngineBackend:
     async def __aenter__(self) -> Self:
         reading, writing, turns = await asyncio.to_thread(self._open)
         self._reading = reading
-        self._index = Index(reading)
+        self._index = ReadIndex(reading)
         self._etags = Etags()
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="objectstore-blobs")
         self._writer = Writer(writing, turns, self._now, self._step)
@@ -142,17 +142,14 @@ class EngineBackend:
         with suppress(asyncio.CancelledError):
             await self._collecting
         await self._uploads.settle()
-        await asyncio.to_thread(self._writer.close)
-        await asyncio.to_thread(self._executor.shutdown)
-        self._reading.close()
-        self._blobs.close()
+        await asyncio.to_thread(self._close)
 
     async def put(self, key: str, body: Body, options: PutOptions = _PUT) -> ObjectInfo:
         if options.attributes is not NO_ATTRIBUTES:
             check_attributes(options.attributes)
         if options.conditions is not UNCONDITIONAL:
             # Now, so that a body that cannot be kept is not taken in; the check that counts is made with the write.
-            check(options.conditions, key, self._row(key))
+            check(options.conditions, key, self._index.row(key))
         taken = self._intake.at_hand(body, options) or await self._intake.take(
             body, options.size, options.expected, options.digests
         )
@@ -163,7 +160,7 @@ class EngineBackend:
         return _Opened(self._index, self._blobs, key, options)
 
     async def head(self, key: str) -> ObjectInfo:
-        row = self._row(key)
+        row = self._index.row(key)
         if row is None:
             raise NotFound(key)
         return info_of(row)
@@ -180,10 +177,7 @@ class EngineBackend:
         return info_of(await self._writer.commit(Copy(source, target, options, self._etags.next())))
 
     async def list(self, query: ListQuery) -> ListPage:
-        try:
-            return await listing.page(self._index, query)
-        except sqlite3.Error as error:
-            raise translate(error) from error
+        return await listing.page(self._index, query)
 
     async def check(self) -> None:
         if self._writer.failed is not None:
@@ -200,17 +194,22 @@ class EngineBackend:
 
     def _open(self) -> tuple[sqlite3.Connection, sqlite3.Connection, Turns]:
         directory = self._directory
-        with directory.opening():
+        with ExitStack() as undo:
+            undo.enter_context(directory.opening())
+            opened = undo.enter_context(ExitStack())
             try:
                 if directory.claim():
                     self._fill()
-                reading = schema.open_for_reading(directory.index)
+                reading = opened.enter_context(closing(schema.open_for_reading(directory.index)))
                 recovery.sweep(directory, Index(reading), self._step)
                 self._blobs.open()
-                turns = Turns(directory, _TURN_TIMEOUT)
-                return reading, schema.open_for_writing(directory.index, self._durability), turns
+                opened.callback(self._blobs.close)
+                turns = opened.enter_context(closing(Turns(directory, _TURN_TIMEOUT)))
+                writing = schema.open_for_writing(directory.index, self._durability)
             except (OSError, sqlite3.Error) as error:
                 raise ConfigurationError(f"the data directory {directory.root} cannot be used: {error}") from error
+            opened.pop_all()
+            return reading, writing, turns
 
     def _fill(self) -> None:
         self._step(steps.AFTER_FORMAT)
@@ -218,6 +217,12 @@ class EngineBackend:
         schema.create(self._directory.index)
         self._step(steps.AFTER_INDEX)
         make_folder(self._directory.blobs)
+
+    def _close(self) -> None:
+        self._reading.close()
+        self._writer.close()
+        self._executor.shutdown()
+        self._blobs.close()
 
     def _check_disk(self) -> None:
         try:
@@ -228,12 +233,6 @@ class EngineBackend:
             raise Unavailable("the data directory is on a disk that is mounted read-only")
         if disk.f_bavail == 0 or (disk.f_files and disk.f_favail == 0):
             raise StorageFull("no room on the disk of the data directory; delete something or add space")
-
-    def _row(self, key: str) -> Row | None:
-        try:
-            return self._index.row(key)
-        except sqlite3.Error as error:
-            raise translate(error) from error
 
     def _now(self) -> int:
         return microseconds(self._clock())
@@ -252,10 +251,7 @@ class _Opened(AbstractAsyncContextManager[Reading]):
         self._fd = -1
 
     async def __aenter__(self) -> Reading:
-        try:
-            found = self._index.row_and_body(self._key)
-        except sqlite3.Error as error:
-            raise translate(error) from error
+        found = self._index.row_and_body(self._key)
         if found is None:
             raise NotFound(self._key)
         row, data = found

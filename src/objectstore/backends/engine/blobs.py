@@ -63,7 +63,8 @@ class Blobs:
         with self._lock:
             if not self._names:
                 self._reserve()
-            return StagedBlob(self, self._names.pop(), self._batch)
+            name, batch = self._names.pop(), self._batch
+        return StagedBlob(self, name, batch)
 
     def open_to_read(self, blob: str) -> int:
         """A file descriptor."""

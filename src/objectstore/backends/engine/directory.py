@@ -73,19 +73,34 @@ class Directory:
         Raises:
             ConfigurationError: it holds something else, or a newer format. It was not touched.
         """
-        try:
-            text = self.format.read_bytes()
-        except FileNotFoundError:
+        if not self.format.exists():
             self._refuse_foreign()
             self._write_format()
             return True
-        self._check_format(text)
+        self.check_format()
         # The folder of blobs is made last, so without it a first opening was cut short.
         if not self.blobs.is_dir():
             return True
         if not self.index.is_file():
             raise ConfigurationError(f"{self.index} is missing, so nothing in {self.root} can be found; restore it")
         return False
+
+    def check_format(self) -> None:
+        """Whether this is a data directory that this release can use. Raises ConfigurationError."""
+        try:
+            found = json.loads(self.format.read_bytes())
+            name, version = found["format"], found["version"]
+        except OSError as error:
+            raise ConfigurationError(f"{self.root} is not a data directory of this store: {error}") from error
+        except (ValueError, KeyError, TypeError):
+            name, version = None, None
+        if name != FORMAT_NAME or not isinstance(version, int):
+            raise ConfigurationError(f"{self.format} is not the FORMAT file of this store; name another data directory")
+        if version > FORMAT_VERSION:
+            raise ConfigurationError(
+                f"{self.root} has format version {version}; this release reads up to {FORMAT_VERSION}: "
+                "use the release that wrote it, or a newer one"
+            )
 
     def _refuse_foreign(self) -> None:
         # What a crash leaves of the very first step is ours.
@@ -107,20 +122,6 @@ class Directory:
         for leftover in self.root.glob(".FORMAT-*"):
             leftover.unlink()
         sync_folder(self.root)
-
-    def _check_format(self, text: bytes) -> None:
-        try:
-            found = json.loads(text)
-            name, version = found["format"], found["version"]
-        except (ValueError, KeyError, TypeError):
-            name, version = None, None
-        if name != FORMAT_NAME or not isinstance(version, int):
-            raise ConfigurationError(f"{self.format} is not the FORMAT file of this store; name another data directory")
-        if version > FORMAT_VERSION:
-            raise ConfigurationError(
-                f"{self.root} has format version {version}; this release reads up to {FORMAT_VERSION}: "
-                "use the release that wrote it, or a newer one"
-            )
 
 
 def make_folder(path: Path, *, parents: bool = False) -> None:

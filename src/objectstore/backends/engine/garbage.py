@@ -16,6 +16,7 @@ from typing import Final
 
 from objectstore.backends.engine import steps
 from objectstore.backends.engine.directory import Directory, sync_folder
+from objectstore.backends.engine.failures import translate
 from objectstore.backends.engine.index import Index
 from objectstore.backends.engine.operations import ForgetGarbage
 from objectstore.backends.engine.writer import Writer
@@ -54,7 +55,7 @@ class Collector:
         while True:
             try:
                 await self.collect()
-            except (ObjectStoreError, OSError) as error:
+            except ObjectStoreError as error:
                 # Nothing is lost by waiting: the rows are still there.
                 logger.warning("garbage was not collected: %s", error)
             await asyncio.sleep(max(self._grace / 2, _SHORTEST_INTERVAL))
@@ -65,7 +66,10 @@ class Collector:
         before = self._now() - round(self._grace * 1_000_000)
         while garbage := self._index.garbage_since(before, _AT_ONCE):
             blobs = [blob for _, blob in garbage]
-            await asyncio.get_running_loop().run_in_executor(self._executor, self._unlink, blobs)
+            try:
+                await asyncio.get_running_loop().run_in_executor(self._executor, self._unlink, blobs)
+            except OSError as error:
+                raise translate(error) from error
             await self._writer.commit(ForgetGarbage(garbage))
             self._step(steps.AFTER_FORGET)
             collected += len(blobs)

@@ -26,6 +26,8 @@ def sweep(directory: Directory, index: Index, step: Callable[[str], None]) -> in
     """
     swept = 0
     for folder in sorted(directory.staging.iterdir()):
+        if not folder.is_dir():
+            continue  # not ours
         fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
             if try_lock(fd):

@@ -12,6 +12,8 @@ from objectstore.backends.engine.directory import FILE_MODE, sync_folder
 Durability: TypeAlias = Literal["full", "relaxed"]
 
 PAGE_SIZE: Final = 4096  # bytes
+CHECKPOINT_PAGES: Final = 1000  # of the log, after which it is moved into the database
+_CHECKPOINT_AT_LATEST: Final = 4 * CHECKPOINT_PAGES  # by SQLite itself, should the writer have miscounted
 _BUSY_TIMEOUT: Final = 30.0  # seconds; only ever waited for when a foreign program holds the index
 _STATEMENTS: Final = 128
 _SYNCHRONOUS: Final = {"full": "FULL", "relaxed": "NORMAL"}
@@ -96,6 +98,7 @@ def open_for_writing(path: Path, durability: Durability) -> sqlite3.Connection:
     connection.execute(f"PRAGMA synchronous = {_SYNCHRONOUS[durability]}")
     # Some builds overwrite what is deleted with zeros, which doubles the cost of deleting.
     connection.execute("PRAGMA secure_delete = OFF")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_AT_LATEST}")
     connection.execute("PRAGMA cache_size = -16384")
     return connection
 

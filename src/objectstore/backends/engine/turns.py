@@ -2,8 +2,11 @@
 
 SQLite's own waiting is a matter of luck: who commits all the time takes the lock again before a sleeper
 wakes. Here a writer first takes the queue, then the pen, then leaves the queue. Who has just written has to
-queue again, and whoever is waiting in front gets the pen before that. It is about fairness and nothing else:
-SQLite keeps its own lock.
+queue again, and whoever is waiting in front gets the pen before that.
+
+Commits and checkpoints of the index are made with the pen only. So no checkpoint ever runs beside a commit,
+which in SQLite before 3.51.3 could, once in a very long while, damage the database
+(https://sqlite.org/wal.html#walresetbug).
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 from objectstore.backends.engine import steps
 from objectstore.backends.engine.failures import leaves_doubt, translate
 from objectstore.backends.engine.operations import Operation
+from objectstore.backends.engine.schema import CHECKPOINT_PAGES, PAGE_SIZE
 from objectstore.backends.engine.transaction import Transaction
 from objectstore.backends.engine.turns import Turns
 from objectstore.errors import ObjectStoreError, Unavailable
@@ -102,6 +103,7 @@ class Writer:
         self._queue: SimpleQueue[_Pending | None] = SimpleQueue()
         self._closed = False
         self._commits = self._operations = self._largest = 0
+        self._unchecked = 0  # about how many pages of the log are not in the database yet
         self.failed: str | None = None  # why nothing can be written any more
         self._thread = threading.Thread(target=self._run, name="objectstore-writer", daemon=True)
 
@@ -131,6 +133,9 @@ class Writer:
         self._closed = True
         self._queue.put(None)
         self._thread.join()
+        # The last connection to close makes a checkpoint, so that too is done with the pen.
+        with contextlib.suppress(ObjectStoreError):
+            self._turns.take()
         self._connection.close()
         self._turns.close()
 
@@ -153,10 +158,20 @@ class Writer:
                     break
                 group.append(pending)
                 weight += pending.operation.weight
-            self._commit(group)
+            self._carry_out(group)
             self._tell(group)
+            self._checkpoint_when_due()
+            self._turns.leave(more_to_write=not self._queue.empty())
             if last:
                 break
+
+    def _carry_out(self, group: list[_Pending]) -> None:
+        try:
+            self._commit(group)
+        except Exception as error:  # a defect; whoever waits must be told, and nothing more be written
+            logger.exception("the writer failed")
+            self.failed = f"the writer failed ({error!r}); its log says why; restart"
+            _fail(group, Unavailable(self.failed))
 
     def _tell(self, group: list[_Pending]) -> None:
         # A loop that is closed already has nobody left who waits.
@@ -172,10 +187,7 @@ class Writer:
         except ObjectStoreError as error:
             _fail(group, error)
             return
-        try:
-            self._commit_in_turn(group)
-        finally:
-            self._turns.leave(more_to_write=not self._queue.empty())
+        self._commit_in_turn(group)
 
     def _commit_in_turn(self, group: list[_Pending]) -> None:
         try:
@@ -200,6 +212,7 @@ class Writer:
             self._note(error)
             _fail(group, _translated(error))
             return
+        self._unchecked += _pages_of(group)
         self._commits += 1
         self._operations += len(group)
         self._largest = max(self._largest, len(group))
@@ -230,6 +243,20 @@ class Writer:
         for pending in group:
             self._commit_in_turn([pending])
 
+    def _checkpoint_when_due(self) -> None:
+        """Move the log into the database: after those who waited for the commit were told, and with the pen."""
+        if self._unchecked < CHECKPOINT_PAGES or self.failed is not None:
+            return
+        self._unchecked = 0
+        try:
+            self._turns.take()
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except sqlite3.Error as error:
+            self._note(error)
+            logger.warning("the log of the index was not checkpointed: %s", error)
+        except ObjectStoreError as error:
+            logger.warning("the log of the index was not checkpointed: %s", error)
+
     def _roll_back(self) -> None:
         if self._connection.in_transaction:
             with contextlib.suppress(sqlite3.Error):
@@ -244,6 +271,10 @@ class Writer:
 def _resolve(group: list[_Pending]) -> None:
     for pending in group:
         pending.resolve()
+
+
+def _pages_of(group: list[_Pending]) -> int:
+    return 2 + sum(2 + pending.operation.weight // PAGE_SIZE + len(pending.operation.keys) for pending in group)
 
 
 def _fail(group: list[_Pending], error: Exception) -> None:

@@ -1,0 +1,189 @@
+"""Does the data directory hold what its index says, and nothing else?
+
+It may run beside processes that have the store open: a blob on its way has its batch marked in staging, and
+what seems missing is looked for again. Only what nothing refers to is ever removed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
+
+from objectstore.backends.engine import recovery, schema, steps
+from objectstore.backends.engine.blobs import BATCH_SUFFIX
+from objectstore.backends.engine.directory import Directory
+from objectstore.backends.engine.failures import translate
+from objectstore.backends.engine.index import Index
+from objectstore.backends.engine.turns import Turns
+
+Kind: TypeAlias = Literal["missing", "wrong-size", "wrong-digest", "orphan-file", "orphan-body", "damaged-index"]
+
+_LOST: Final = frozenset({"missing", "wrong-size", "wrong-digest", "damaged-index"})
+_AT_ONCE: Final = 1000  # rows
+_BLOCK: Final = 1024 * 1024  # bytes
+_TURN_TIMEOUT: Final = 60.0  # seconds
+_STORED: Final = """
+    SELECT key, size, sha256, blob, objects.seq, length(data) FROM objects LEFT JOIN bodies USING (seq)
+    WHERE key >= ? ORDER BY key LIMIT ?"""
+_PARTS: Final = """
+    SELECT upload || '/' || number, size, sha256, blob, parts.seq, length(data) FROM parts LEFT JOIN bodies USING (seq)
+    WHERE (upload, number) > (?, ?) ORDER BY upload, number LIMIT ?"""
+_STILL_THERE: Final = """
+    SELECT EXISTS (SELECT 1 FROM objects WHERE key = ?1 AND seq = ?2)
+    OR EXISTS (SELECT 1 FROM parts WHERE upload || '/' || number = ?1 AND seq = ?2)"""
+_ORPHAN_BODIES: Final = """
+    SELECT seq FROM bodies EXCEPT SELECT seq FROM objects WHERE blob IS NULL
+    EXCEPT SELECT seq FROM parts WHERE blob IS NULL"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something that is not as it should be."""
+
+    kind: Kind
+    name: str  # the key, `upload/number` of a part, the path of a file, or the number of a body
+    message: str
+    repaired: bool = False
+
+    @property
+    def lost(self) -> bool:
+        """Whether stored data is gone or damaged; else there is only too much of something."""
+        return self.kind in _LOST
+
+
+def check(path: Path, *, deep: bool = False, repair: bool = False) -> Iterator[Finding]:
+    """What is wrong in the data directory `path`: nothing, when all is well.
+
+    `deep` reads every body and compares digests. `repair` removes what nothing refers to; what is lost stays
+    as it is found, for restoring from elsewhere.
+
+    Raises:
+        ConfigurationError: it is no data directory, or of a newer format.
+        Unavailable, Corrupted: it cannot be read.
+    """
+    directory = Directory(path)
+    directory.check_format()
+    try:
+        with directory.opening(), closing(schema.open_for_reading(directory.index)) as connection:
+            recovery.sweep(directory, Index(connection), steps.no_step)
+        with closing(schema.open_for_reading(directory.index)) as connection:
+            checker = _Checker(directory, connection, deep=deep)
+            yield from checker.damage()
+            yield from checker.lost()
+            for finding in checker.orphans():
+                yield replace(finding, repaired=True) if repair and _remove(directory, finding) else finding
+    except (OSError, sqlite3.Error) as error:
+        raise translate(error) from error
+
+
+class _Checker:
+    def __init__(self, directory: Directory, connection: sqlite3.Connection, *, deep: bool) -> None:
+        self._directory = directory
+        self._connection = connection
+        self._index = Index(connection)
+        self._deep = deep
+
+    def damage(self) -> Iterator[Finding]:
+        pragma = "integrity_check" if self._deep else "quick_check"
+        for (line,) in self._connection.execute(f"PRAGMA {pragma}").fetchall():
+            if line != "ok":
+                yield Finding(kind="damaged-index", name=str(self._directory.index), message=line)
+
+    def lost(self) -> Iterator[Finding]:
+        for stored in (*self._objects(), *self._parts()):
+            found = self._wrong(stored)
+            # Overwritten or deleted since the row was read? Then this is no finding.
+            if found is not None and self._still_there(stored):
+                yield found
+
+    def orphans(self) -> Iterator[Finding]:
+        for folder in sorted(self._directory.blobs.iterdir()):
+            files = [entry.name for entry in folder.iterdir()]
+            # In this order: a file without a mark is settled, so it has its row by now, or is gone.
+            marked = self._marked()
+            known = self._index.known_among(files)
+            for name in sorted(set(files) - known):
+                if name[2:] not in marked and (folder / name).exists():
+                    yield Finding(kind="orphan-file", name=str(folder / name), message="no row refers to this file")
+        for (seq,) in self._connection.execute(_ORPHAN_BODIES).fetchall():
+            yield Finding(kind="orphan-body", name=str(seq), message="no row refers to this body in the index")
+
+    def _objects(self) -> Iterator[_Stored]:
+        start = ""
+        while rows := self._connection.execute(_STORED, (start, _AT_ONCE)).fetchall():
+            yield from (_Stored(*row) for row in rows)
+            start = rows[-1][0] + "\0"
+
+    def _parts(self) -> Iterator[_Stored]:
+        upload, number = "", 0
+        while rows := self._connection.execute(_PARTS, (upload, number, _AT_ONCE)).fetchall():
+            yield from (_Stored(*row) for row in rows)
+            upload, _, last = rows[-1][0].rpartition("/")
+            number = int(last)
+
+    def _wrong(self, stored: _Stored) -> Finding | None:
+        if stored.blob is None:
+            size = stored.inline_size if stored.size else 0
+        else:
+            size = _file_size(self._directory.blob(stored.blob))
+        if size is None:
+            return Finding(kind="missing", name=stored.name, message="the body is missing")
+        if size != stored.size:
+            message = f"the body has {size} bytes, not {stored.size}"
+            return Finding(kind="wrong-size", name=stored.name, message=message)
+        if self._deep and self._digest(stored) != stored.sha256:
+            return Finding(kind="wrong-digest", name=stored.name, message="the body is not what was written")
+        return None
+
+    def _digest(self, stored: _Stored) -> bytes:
+        if stored.blob is None:
+            return hashlib.sha256(self._index.body(stored.seq) or b"").digest()
+        digest = hashlib.sha256()
+        try:
+            with Path(self._directory.blob(stored.blob)).open("rb") as file:
+                while block := file.read(_BLOCK):
+                    digest.update(block)
+        except OSError:
+            return b""
+        return digest.digest()
+
+    def _still_there(self, stored: _Stored) -> bool:
+        return bool(self._connection.execute(_STILL_THERE, (stored.name, stored.seq)).fetchone()[0])
+
+    def _marked(self) -> set[str]:
+        return {marker.name.removesuffix(BATCH_SUFFIX) for marker in self._directory.staging.glob(f"*/*{BATCH_SUFFIX}")}
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    name: str
+    size: int  # bytes
+    sha256: bytes
+    blob: str | None
+    seq: int
+    inline_size: int | None  # bytes
+
+
+def _file_size(path: str) -> int | None:
+    try:
+        return os.stat(path).st_size  # noqa: PTH116  once a blob, and pathlib would double it
+    except FileNotFoundError:
+        return None
+
+
+def _remove(directory: Directory, finding: Finding) -> bool:
+    if finding.kind == "orphan-file":
+        Path(finding.name).unlink(missing_ok=True)
+        return True
+    with closing(Turns(directory, _TURN_TIMEOUT)) as turns:
+        turns.take()
+        # Closed before the turn ends: the last connection to close makes a checkpoint.
+        with closing(schema.open_for_writing(directory.index, "full")) as connection:
+            connection.execute("DELETE FROM bodies WHERE seq = ?", (int(finding.name),))
+    return True
