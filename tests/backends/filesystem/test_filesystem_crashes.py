@@ -1,4 +1,4 @@
-"""A process that dies at any step leaves the old object or the new one; what it left is swept, what others use is not."""
+"""A process that dies at any step leaves the old object or the new one; only what the dead left is swept."""
 
 from __future__ import annotations
 
