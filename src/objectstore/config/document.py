@@ -12,6 +12,8 @@ import yaml
 
 from objectstore.errors import ConfigurationError
 
+_MAPPING: Final = "tag:yaml.org,2002:map"
+_SEQUENCE: Final = "tag:yaml.org,2002:seq"
 _MERGE: Final = "tag:yaml.org,2002:merge"
 _UNFINISHED: Final = object()
 
@@ -77,10 +79,12 @@ class _Reader:
         return Node(self._values[id(node)], place)
 
     def _value(self, node: yaml.Node) -> Any:
-        if isinstance(node, yaml.MappingNode):
+        if isinstance(node, yaml.MappingNode) and node.tag == _MAPPING:
             return self._mapping(node)
-        if isinstance(node, yaml.SequenceNode):
+        if isinstance(node, yaml.SequenceNode) and node.tag == _SEQUENCE:
             return tuple(self.read(one) for one in node.value)
+        if not isinstance(node, yaml.ScalarNode):
+            raise ConfigurationError(f"{self._place(node)}: not usable: a value with the tag {node.tag}")
         return self._scalar(node)
 
     def _mapping(self, node: yaml.MappingNode) -> Mapping[str, Node]:

@@ -12,7 +12,7 @@ from objectstore.config.units import parse_size
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a value may be. `parse` takes what stands in YAML, or the text of a variable; it raises ValueError or TypeError."""
+    """What a value may be. `parse` takes what stands in YAML, or a variable's text. Raises ValueError, TypeError."""
 
     expected: str
     parse: Callable[[Any], Any]
