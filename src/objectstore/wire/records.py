@@ -76,6 +76,8 @@ def record(info: ObjectInfo) -> dict[str, object]:
 
 def parse_record(told: Any) -> ObjectInfo:
     """The object that a record tells of. Raises BadRequest when it is no record."""
+    if not isinstance(told, Mapping):
+        raise BadRequest("an object record is a JSON object")
     return ObjectInfo(
         key=_member(told, "key", str),
         size=_member(told, "size", int),
@@ -87,8 +89,8 @@ def parse_record(told: Any) -> ObjectInfo:
     )
 
 
-def _member(told: Any, name: str, kind: type[_T]) -> _T:
-    value = told.get(name) if isinstance(told, Mapping) else None
+def _member(told: Mapping[str, Any], name: str, kind: type[_T]) -> _T:
+    value = told.get(name)
     # A bool is an int to isinstance.
     if type(value) is not kind:
         raise BadRequest(f"the member {name!r} of a JSON record is missing, or is no {kind.__name__}")
