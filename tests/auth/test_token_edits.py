@@ -177,4 +177,5 @@ def test_the_account_that_owns_the_file_keeps_it(file: TokenFile) -> None:
     add(file)
     os.chown(file.path, 12345, 12345)
     add(file, "other")
-    assert (file.path.stat().st_uid, file.path.stat().st_gid) == (12345, 12345)
+    for path in (file.path, file.path.with_name("tokens.json.lock")):
+        assert (path.stat().st_uid, path.stat().st_gid) == (12345, 12345)

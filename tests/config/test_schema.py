@@ -261,7 +261,7 @@ def test_what_is_left_empty_counts_as_left_out(file: Path) -> None:
         (TREE.replace('[fast, "${SECOND:-slow}"]', "[1]"), ":11: store 'both' (MirroringStore): unknown base 1;"),
         (
             TREE.replace("cache_store: fast, ", ""),
-            ":4: store 'cached' (CachingStore): it wraps stores by their parts: write 'base: {main_store: NAME, cache_sto",
+            ":4: store 'cached' (CachingStore): it wraps stores by their parts: write 'base: {main_store: NAME, cache",
         ),
         (
             TREE.replace("${SECOND:-slow}", "cached"),

@@ -26,6 +26,7 @@ def locked(path: Path) -> Iterator[None]:
     """
     fd = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
     try:
+        _keep_owner(path, fd)
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield
     finally:
@@ -58,7 +59,7 @@ def _write_new(path: Path, contents: bytes, *, owner_of: Path) -> None:
 
 
 def _keep_owner(path: Path, fd: int) -> None:
-    # An administrator's edit must not take the file away from the account that the server runs under.
+    # An administrator's edit must not take the file, or its lock, away from the account that the server runs under.
     with suppress(FileNotFoundError, PermissionError):
         old = path.stat()
         if (old.st_uid, old.st_gid) != (os.geteuid(), os.getegid()):
