@@ -26,7 +26,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
 )
 RANK = {name: rank for rank, row in enumerate(ROWS) for name in row}
 # Faces of the package: what they offer is imported when it is asked for.
-FACES = {"__init__"}
+FACES = {"__init__", "__version__"}
 FORBIDDEN = {("backends", "auth"), ("auth", "backends"), ("wrappers", "auth")}
 
 
