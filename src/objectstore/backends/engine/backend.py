@@ -31,7 +31,7 @@ from objectstore.backends.engine.writer import Writer, WriterStats
 from objectstore.core.attributes import check_attributes
 from objectstore.core.conditions import check_read
 from objectstore.core.ranges import resolve
-from objectstore.errors import ConfigurationError, Corrupted, NotFound, ObjectStoreError, StorageFull, Unavailable
+from objectstore.errors import ConfigurationError, Corrupted, NotFound, ObjectStoreError, Unavailable
 from objectstore.values import (
     NO_ATTRIBUTES,
     UNCONDITIONAL,
@@ -117,7 +117,7 @@ class EngineBackend:
         self._index = ReadIndex(reading)
         self._etags = Etags()
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="objectstore-blobs")
-        self._writer = Writer(writing, turns, self._now, self._step)
+        self._writer = Writer(self._directory, writing, turns, self._now, self._step)
         self._intake = Intake(self._blobs, self._executor, self._inline_limit)
         self._uploads = EngineUploads(
             self._directory, self._index, self._writer, self._intake, self._executor, self._etags
@@ -231,8 +231,6 @@ class EngineBackend:
             raise translate(error) from error
         if disk.f_flag & os.ST_RDONLY:
             raise Unavailable("the data directory is on a disk that is mounted read-only")
-        if disk.f_bavail == 0 or (disk.f_files and disk.f_favail == 0):
-            raise StorageFull("no room on the disk of the data directory; delete something or add space")
 
     def _now(self) -> int:
         return microseconds(self._clock())

@@ -9,6 +9,7 @@ and is synced before the first of them is used. It goes when all 256 are settled
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import threading
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from objectstore.backends.engine import steps
-from objectstore.backends.engine.directory import FILE_MODE, FOLDER_MODE, Directory, sync_folder, try_lock
+from objectstore.backends.engine.directory import FILE_MODE, FOLDER_MODE, Directory, nearly_full, sync_folder, try_lock
 from objectstore.backends.engine.schema import Durability
 
 BATCH_SIZE: Final = 256
@@ -59,7 +60,9 @@ class Blobs:
         os.close(self._process)
 
     def create(self) -> StagedBlob:
-        """A new blob to be written."""
+        """A new blob to be written. Raises OSError."""
+        if nearly_full(self.directory.root):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         with self._lock:
             if not self._names:
                 self._reserve()

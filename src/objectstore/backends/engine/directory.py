@@ -27,6 +27,7 @@ FORMAT_NAME: Final = "objectstore engine"
 FORMAT_VERSION: Final = 1
 FOLDER_MODE: Final = 0o700
 FILE_MODE: Final = 0o600
+RESERVE: Final = 16 * 1024 * 1024  # bytes of the disk that only deleting may use
 _OPENING_TIMEOUT: Final = 60.0  # seconds; a sweep after a crash has to unlink what was left
 _POLL: Final = 0.01  # seconds
 
@@ -133,6 +134,12 @@ def make_folder(path: Path, *, parents: bool = False) -> None:
     with contextlib.suppress(FileExistsError):
         path.mkdir(mode=FOLDER_MODE)
     sync_folder(path.parent)
+
+
+def nearly_full(path: Path) -> bool:
+    """Whether the disk has only room left for what deleting needs: the log of the index. Raises OSError."""
+    disk = os.statvfs(path)
+    return disk.f_bavail * disk.f_frsize < RESERVE or (disk.f_files > 0 and disk.f_favail == 0)
 
 
 def sync_folder(path: Path | str) -> None:

@@ -32,6 +32,11 @@ class Operation(Protocol, Generic[Result_co]):
         """About how many bytes it writes."""
         ...
 
+    @property
+    def grows(self) -> bool:
+        """Whether it adds to the store; if so it is refused when the disk is nearly full."""
+        ...
+
     def apply(self, transaction: Transaction) -> Result_co: ...
 
 
@@ -49,6 +54,7 @@ class Put:
     """Write an object; gives its row."""
 
     __slots__ = ("_attributes", "_body", "_conditions", "_etag", "keys", "weight")
+    grows = True
 
     def __init__(self, key: str, body: Body, attributes: Attributes, conditions: Conditions, etag: str) -> None:
         self.keys = (key,)
@@ -71,6 +77,7 @@ class Delete:
     """Remove an object."""
 
     __slots__ = ("_conditions", "keys", "weight")
+    grows = False
 
     def __init__(self, key: str, conditions: Conditions) -> None:
         self.keys = (key,)
@@ -90,6 +97,7 @@ class DeleteMany:
     """Remove objects; gives for each None or its error."""
 
     __slots__ = ("keys", "weight")
+    grows = False
 
     def __init__(self, keys: Sequence[str]) -> None:
         self.keys = keys
@@ -110,6 +118,7 @@ class Copy:
     """Write an object with the body of another; gives its row. A blob is shared, never copied: it does not change."""
 
     __slots__ = ("_etag", "_options", "keys", "weight")
+    grows = True
 
     def __init__(self, source: str, target: str, options: CopyOptions, etag: str) -> None:
         self.keys = (source, target)
@@ -145,10 +154,11 @@ class Copy:
 
 
 class Probe:
-    """Nothing: shows that a transaction can be begun."""
+    """Nothing: shows that something could be written."""
 
     keys = ()
     weight = 0
+    grows = True
 
     def apply(self, transaction: Transaction) -> None:
         """Do nothing."""
@@ -158,6 +168,7 @@ class ForgetGarbage:
     """Strike out garbage that has been unlinked."""
 
     __slots__ = ("_garbage", "keys", "weight")
+    grows = False
 
     def __init__(self, garbage: Sequence[tuple[int, str]]) -> None:
         self.keys = ()

@@ -222,6 +222,7 @@ class _UploadOperation:
     """Base of what the writer does to one upload."""
 
     __slots__ = ("keys", "upload_id", "weight")
+    grows = True
 
     def __init__(self, upload_id: str, keys: tuple[str, ...] = (), weight: int = 0) -> None:
         self.upload_id = upload_id
@@ -323,6 +324,7 @@ class _Complete(_UploadOperation):
 
 class _Abort(_UploadOperation):
     __slots__ = ()
+    grows = False
 
     def apply(self, transaction: Transaction) -> None:
         self.unfinished(transaction)
@@ -333,6 +335,7 @@ class _Expire:
     """Forget uploads; gives how many there still were."""
 
     __slots__ = ("_upload_ids", "keys", "weight")
+    grows = False
 
     def __init__(self, upload_ids: Sequence[str]) -> None:
         self.keys = ()

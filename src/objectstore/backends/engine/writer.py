@@ -18,15 +18,19 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeAlias, TypeVar
 
 from objectstore.backends.engine import steps
+from objectstore.backends.engine.directory import Directory, nearly_full
 from objectstore.backends.engine.failures import leaves_doubt, translate
 from objectstore.backends.engine.operations import Operation
 from objectstore.backends.engine.schema import CHECKPOINT_PAGES, PAGE_SIZE
 from objectstore.backends.engine.transaction import Transaction
 from objectstore.backends.engine.turns import Turns
-from objectstore.errors import ObjectStoreError, Unavailable
+from objectstore.errors import ObjectStoreError, StorageFull, Unavailable
 
 _MAX_OPERATIONS: Final = 512  # in one transaction
 _MAX_WEIGHT: Final = 8 * 1024 * 1024  # bytes in one transaction
+_FREE_PAGES: Final = 1024 * 1024  # bytes free in the index that let it be written though the disk is nearly full
+
+NEARLY_FULL: Final = "the disk of the data directory is nearly full; delete something or add space"
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -90,11 +94,13 @@ class Writer:
 
     def __init__(
         self,
+        directory: Directory,
         connection: sqlite3.Connection,
         turns: Turns,
         now: Callable[[], int],
         step: Callable[[str], None],
     ) -> None:
+        self._directory = directory
         self._connection = connection
         self._turns = turns
         self._now = now
@@ -221,11 +227,15 @@ class Writer:
     def _apply(self, group: list[_Pending]) -> Transaction:
         transaction = Transaction(self._connection, self._now())
         transaction.prefetch([key for pending in group for key in pending.operation.keys])
+        full = any(pending.operation.grows for pending in group) and not self._has_room(group)
         for pending in group:
+            pending.error = None
             if pending.withdrawn:
                 pending.error = _Withdrawn()
                 continue
-            pending.error = None
+            if full and pending.operation.grows:
+                pending.error = StorageFull(NEARLY_FULL)
+                continue
             try:
                 pending.result = pending.operation.apply(transaction)
             except ObjectStoreError as error:
@@ -233,6 +243,13 @@ class Writer:
         transaction.flush()
         self._step(steps.BEFORE_COMMIT)
         return transaction
+
+    def _has_room(self, group: list[_Pending]) -> bool:
+        if not nearly_full(self._directory.root):
+            return True
+        # What was deleted from the index is room too, though the disk does not know of it.
+        ((free,),) = self._connection.execute("PRAGMA freelist_count").fetchall()
+        return bool(free * PAGE_SIZE > _FREE_PAGES + sum(pending.operation.weight for pending in group))
 
     def _apart(self, group: list[_Pending], error: Exception) -> None:
         """One operation failed in a way that spoilt the transaction: each gets its own, so that it fails alone."""
