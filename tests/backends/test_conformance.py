@@ -1,26 +1,18 @@
-"""Every backend keeps the contract. To join, a backend adds a line to `BACKENDS`."""
+"""Every backend keeps the contract."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
 
+from backend_table import BACKENDS
 from objectstore.backends.contract import Backend
-from objectstore.backends.engine.backend import EngineBackend
-from objectstore.backends.filesystem import FilesystemBackend
-from objectstore.backends.memory import MemoryBackend
 from objectstore.testing.conformance import BackendConformance
-from objectstore.testing.faults import Faulty
-
-BACKENDS: dict[str, Callable[[Path], AbstractAsyncContextManager[Backend]]] = {
-    "memory": lambda _: MemoryBackend(),
-    "engine": lambda folder: EngineBackend(folder / "data"),
-    "filesystem": lambda folder: FilesystemBackend(folder / "data"),
-    "faulty, without faults": lambda _: Faulty(MemoryBackend()),
-}
+from objectstore.testing.suite.harness import held
+from objectstore.testing.suite.keys import ODD_KEYS
 
 
 class TestConformance(BackendConformance):
@@ -30,3 +22,14 @@ class TestConformance(BackendConformance):
 
     def backend(self, folder: Path) -> AbstractAsyncContextManager[Backend]:
         return self.factory(folder)
+
+
+@pytest.mark.parametrize("name", ["memory", "engine"])
+def test_memory_and_engine_refuse_no_key(name: str, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with BACKENDS[name](tmp_path) as backend:
+            for key in ODD_KEYS:
+                await backend.put(key, b"")
+            assert tuple(await held(backend, ODD_KEYS)) == ODD_KEYS
+
+    asyncio.run(scenario())

@@ -75,8 +75,9 @@ class After:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A body (`put`, `uploads.put_part`) or reading (`get`) fails where its chunk of this number, from 1, should come,
-    or at its end when it has fewer. Readings come in chunks of 64 KiB.
+    """A body (`put`, `uploads.put_part`) or reading (`get`) fails where its chunk of this number, from 1, should come.
+
+    It fails at its end when it has fewer. Readings come in chunks of 64 KiB.
     """
 
     number: int
