@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import multiprocessing
 import signal
 import socket
 import ssl
@@ -34,28 +35,27 @@ class Tls:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where to listen, held by a socket that is bound and does not listen yet."""
+
+    socket: socket.socket
+    address: str  # in numbers
+    port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
     """What a server is started with."""
 
-    place: socket.socket  # bound, not listening: holds the port until the server does
+    place: Place
     workers: int  # processes
     log_level: str
     shutdown_timeout: int  # seconds that requests under way are given at the end
     tls: Tls | None = None
 
-    @property
-    def address(self) -> str:
-        found: str = self.place.getsockname()[0]
-        return found
 
-    @property
-    def port(self) -> int:
-        found: int = self.place.getsockname()[1]
-        return found
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """A socket that holds the place; port 0 is any free one.
+def bind(host: str, port: int) -> Place:
+    """Take the place; port 0 is any free one.
 
     Raises:
         ConfigurationError: there is no such host here, or the port is taken or not allowed.
@@ -70,13 +70,13 @@ def bind(host: str, port: int) -> socket.socket:
             first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             first.bind(address)
             found = first.getsockname()
-        place = socket.socket(family, kind)
-        place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        place.bind(found)
+        holder = socket.socket(family, kind)
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        holder.bind(found)
     except OSError as error:
         raise ConfigurationError(f"cannot listen on {host} port {port}: {error.strerror}") from error
-    return place
+    return Place(socket=holder, address=found[0], port=found[1])
 
 
 def check_tls(tls: Tls) -> None:
@@ -104,7 +104,7 @@ def run(server: ServerName, launch: Launch, *, on_ready: Callable[[], None]) -> 
 
     `on_ready` is called once, from another thread, when the server answers.
     """
-    with launch.place, _announced(launch, on_ready):
+    with launch.place.socket, _announced(launch, on_ready):
         return _RUNNERS[server](launch)
 
 
@@ -114,9 +114,13 @@ def _run_uvicorn(launch: Launch) -> bool:
     from uvicorn.supervisors import Multiprocess
 
     class Processes(Multiprocess):
+        def init_processes(self) -> None:
+            with _deaf_children():
+                super().init_processes()
+
         def terminate_all(self) -> None:
             # As long as this process has it open, the kernel would take connections that nobody answers.
-            launch.place.close()
+            launch.place.socket.close()
             super().terminate_all()
 
     config = Config(
@@ -136,7 +140,7 @@ def _run_uvicorn(launch: Launch) -> bool:
         ssl_keyfile=None if launch.tls is None else str(launch.tls.key),
     )
     if launch.workers > 1:
-        processes = Processes(config, [launch.place])
+        processes = Processes(config, [launch.place.socket])
         processes.run()
         return all(process.exitcode != STARTUP_FAILURE for process in processes.processes)
     server = Server(config)
@@ -147,7 +151,7 @@ def _run_uvicorn(launch: Launch) -> bool:
     # The server has handlers of its own while it runs, and raises the signal again when it is done.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    server.run([launch.place])
+    server.run([launch.place.socket])
     return server.started
 
 
@@ -156,10 +160,18 @@ def _run_granian(launch: Launch) -> bool:
     from granian.log import LogLevels
     from granian.server import Server
 
-    server = Server(
+    class Workers(Server):  # type: ignore[misc,valid-type]  # one of two classes, chosen when granian is imported
+        def _spawn_workers(self, spawn_target: Any, target_loader: Any) -> None:
+            with _deaf_children():
+                super()._spawn_workers(spawn_target, target_loader)
+
+    # A forked worker would inherit what this process has opened and started to check the store, and a handler
+    # that swallows the signal to end while the worker is not yet ready for it.
+    multiprocessing.set_start_method("spawn", force=True)
+    server = Workers(
         _APPLICATION,
-        address=launch.address,
-        port=launch.port,
+        address=launch.place.address,
+        port=launch.place.port,
         interface=Interfaces.ASGI,
         workers=launch.workers,
         loop=Loops.uvloop,
@@ -181,6 +193,19 @@ def _run_granian(launch: Launch) -> bool:
         # A worker that leaves by itself on Ctrl-C, before it is told to, is no failure.
         return bool(server.interrupt_signal)
     return True
+
+
+@contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Processes started inside ignore Ctrl-C, which a terminal sends to all of a group, until they handle it.
+
+    Python would meet it with a traceback. They are ended by a SIGTERM of this process.
+    """
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 def _load() -> Callable[..., Any]:
@@ -225,14 +250,15 @@ def _announced(launch: Launch, on_ready: Callable[[], None]) -> Iterator[None]:
 
 
 def _answers(launch: Launch) -> bool:
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(launch.address, launch.address)  # noqa: S104  compared, not bound
+    address, port = launch.place.address, launch.place.port
+    address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104  compared, not bound
     if launch.tls is None:
-        connection = http.client.HTTPConnection(host, launch.port, timeout=1)
+        connection = http.client.HTTPConnection(address, port, timeout=1)
     else:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         # It is ourselves that we talk to, and nothing is said.
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        connection = http.client.HTTPSConnection(host, launch.port, timeout=1, context=context)
+        connection = http.client.HTTPSConnection(address, port, timeout=1, context=context)
     try:
         connection.request("GET", "/health")
         return connection.getresponse().status == HTTPStatus.OK

@@ -18,6 +18,8 @@ def main() -> NoReturn:
         if (error.name or "").startswith("objectstore"):
             raise
         sys.exit(f"objectstore: the command line needs {error.name}: pip install 'objectstore[cli]'")
+    except KeyboardInterrupt:
+        sys.exit(130)
 
     def terminate(_signal: int, _frame: FrameType | None) -> None:
         sys.exit(exits.TERMINATED)

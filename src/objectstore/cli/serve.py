@@ -142,13 +142,13 @@ def _serve(server: ServerName, tls: Tls | None) -> bool:
         check_tls(tls)
     asyncio.run(check_store(settings))
     place = bind(settings.host, settings.port)
-    port: int = place.getsockname()[1]
-    url = url_of(settings.host, port, secure=tls is not None)
-    file = settings.auth_tokens_file.absolute()
-    if file.exists():
-        _show(more_tokens(file))
+    url = url_of(settings.host, place.port, secure=tls is not None)
+    file = TokenFile(settings.auth_tokens_file.absolute())
+    if file.path.exists():
+        file.read()
+        _show(more_tokens(file.path))
     else:
-        token = TokenFile(file).add(_FIRST, scopes=SCOPES, now=datetime.now(UTC), ttl=None)
+        token = file.add(_FIRST, scopes=SCOPES, now=datetime.now(UTC), ttl=None)
         _show(first_steps(url, token, None if tls is None else tls.certificate))
     launch = Launch(
         place=place,
