@@ -89,6 +89,20 @@ class Both:
 
         return self._runner.run(read())
 
+    def get_while_reading(self, key: str) -> bytes:
+        """The same object twice at the same time."""
+        if self.kind == "sync":
+            with self.store.stream(key):
+                data: bytes = self.store.get(key)
+                return data
+
+        async def get() -> bytes:
+            async with self.store.stream(key):
+                data: bytes = await self.store.get(key)
+                return data
+
+        return self._runner.run(get())
+
     def source(self, *chunks: bytes) -> Any:
         """An iterator of the client's own kind, which can be read once."""
         return iter(chunks) if self.kind == "sync" else _chunks(chunks)

@@ -42,7 +42,7 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.contextmanager
-def serving(backend: Backend | None = None, *, root_path: str = "") -> Iterator[str]:
+def serving(backend: Backend | None = None) -> Iterator[str]:
     """The base URL of a server, which ends with the block."""
     service = Service(
         backend=backend or MemoryBackend(),
@@ -51,7 +51,7 @@ def serving(backend: Backend | None = None, *, root_path: str = "") -> Iterator[
         upload_ttl=timedelta(days=1),
     )
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as listener:
-        config = uvicorn.Config(Application(service), log_level="warning", lifespan="on", root_path=root_path)
+        config = uvicorn.Config(Application(service), log_level="warning", lifespan="on")
         server = _Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

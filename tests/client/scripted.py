@@ -177,7 +177,8 @@ def _converse(server: Scripted, connection: socket.socket, number: int) -> None:
             server.seen.append(Seen(method, target, fields, body, number))
             server.arrivals.put(server.seen[-1])
             act.meanwhile()
-            connection.sendall(act.sends)
+            # The answer to a HEAD is that to a GET without its body.
+            connection.sendall(act.sends if method != "HEAD" else act.sends.partition(b"\r\n\r\n")[0] + b"\r\n\r\n")
             if body == b"cut" or not act.keep:
                 return
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from client.both import TOKEN, Both
-from client.scripted import Scripted, answer, cut, failure, stored
+from client.scripted import Act, Scripted, answer, cut, failure, stored
 from objectstore import BadRequest, Corrupted, Forbidden, InternalError, NotFound, RateLimited, Unavailable
 
 PORTAL = b"<html><body>Please log in to the guest network</body></html>"
@@ -105,6 +105,26 @@ def test_an_absent_object_is_told_by_its_key(client: Both, server: Scripted) -> 
     with pytest.raises(NotFound, match="'some/key'"):
         client.head("some/key")
     assert client.exists("some/key") is False
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        answer(404, PORTAL, [("content-type", "text/html; charset=utf-8")]),
+        failure(404, "no_such_path", ("x-error-code", "no_such_path")),
+    ],
+    ids=["html", "code"],
+)
+def test_a_wrong_base_url_does_not_look_like_an_absent_object(client: Both, server: Scripted, act: Act) -> None:
+    server.plays(*[act] * 3)
+    for call in client.exists, client.get, client.delete:
+        with pytest.raises(InternalError, match=r"there is nothing at this path.* is the base URL right"):
+            call("k")
+
+
+def test_a_proxy_that_drops_codes_may_tell_of_absence(client: Both, server: Scripted) -> None:
+    server.plays(answer(404))
+    assert client.exists("k") is False
 
 
 def test_exists_does_not_take_another_error_for_absence(client: Both, server: Scripted) -> None:

@@ -108,6 +108,10 @@ class _Way:
     """What both transports know of the way to `origin`."""
 
     def __init__(self, origin: str, timeout: float, max_connections: int) -> None:
+        if not timeout > 0:
+            raise ValueError("the timeout is a number of seconds above 0")
+        if max_connections < 1:
+            raise ValueError("the connections are a number from 1 on")
         self.url = httpx2.URL(origin)
         self.host = self.url.netloc.decode()
         self.timeout = timeout

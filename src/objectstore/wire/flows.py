@@ -18,6 +18,7 @@ from objectstore.errors import (
     ObjectStoreError,
     PreconditionFailed,
     Unavailable,
+    UploadNotFound,
 )
 from objectstore.values import Attributes, ByteRange, Conditions, ObjectInfo
 from objectstore.wire import replies, requests
@@ -142,9 +143,12 @@ def head(key: str, retries: Retries) -> Flow[ObjectInfo]:
 def delete(key: str, conditions: Conditions, retries: Retries) -> Flow[None]:
     request = requests.delete_object(key, conditions)
     reply = yield from deliver(Send(request), retries)
-    # Absent after an earlier try whose answer was lost: that one did it.
-    if not (reply.status == 404 and reply.repeated):
+    try:
         accepted(reply, request)
+    except NotFound:
+        # Absent after an earlier try whose answer was lost: that one did it.
+        if not reply.repeated:
+            raise
 
 
 def delete_many(keys: Iterable[str], retries: Retries) -> Flow[Deleted]:
@@ -221,8 +225,11 @@ def complete_upload(upload_id: str, parts: Iterable[UploadedPart], retries: Retr
 def abort_upload(upload_id: str, retries: Retries) -> Flow[None]:
     request = requests.abort_upload(upload_id)
     reply = yield from deliver(Send(request), retries)
-    if not (reply.status == 404 and reply.repeated):
+    try:
         accepted(reply, request)
+    except UploadNotFound:
+        if not reply.repeated:
+            raise
 
 
 def get_upload(upload_id: str, retries: Retries) -> Flow[UnfinishedUpload]:

@@ -97,6 +97,8 @@ def error_of(reply: Reply, request: Request) -> ObjectStoreError | None:
             f"the server redirects to {target!r}; redirects are not followed, since the token would go along: "
             "give the address that it redirects to as the base URL"
         )
+    if status == 404 and _is_of_another_place(reply):
+        return not_ours(reply, request, "there is nothing at this path")
     return parse_error(status, reply.fields, reply.body, key=request.key, now=reply.received)
 
 
@@ -227,6 +229,14 @@ def not_ours(reply: Reply, request: Request, why: object) -> InternalError:
         f"the answer {reply.status} to {request.method} {request.target} is not that of an object store "
         f"({why}): is the base URL right, is there a proxy on the way? It begins: {shown!r}"
     )
+
+
+def _is_of_another_place(reply: Reply) -> bool:
+    # A wrong base URL is not to look like an absent object.
+    code = reply.fields.get(b"x-error-code")
+    if code is not None:
+        return code.decode("latin-1") not in _STATUS
+    return reply.fields.get(b"content-type", b"").startswith(b"text/html")
 
 
 def _understood(parse: Callable[[], T], reply: Reply, request: Request) -> T:

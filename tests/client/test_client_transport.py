@@ -1,0 +1,83 @@
+"""Proxies of the environment, and memory that stays flat."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from client.both import Both
+from client.live import TOKEN
+from client.scripted import Scripted, content
+
+
+@pytest.fixture
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.mark.usefixtures("no_proxies")
+@pytest.mark.parametrize("name", ["http_proxy", "all_proxy"])
+def test_the_proxy_of_the_environment_is_used(
+    client_of: Callable[..., Both], server: Scripted, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    server.plays(content(b"x"))
+    monkeypatch.setenv(name, server.url.removeprefix("http://") if name == "http_proxy" else server.url)
+    assert client_of("http://store.invalid:81/p").get("a/../b//c") == b"x"
+    assert server.seen[0].target == "http://store.invalid:81/p/objects/a%2F%2E%2E%2Fb//c"
+
+
+@pytest.mark.usefixtures("no_proxies")
+def test_no_proxy_is_used_where_none_is_wanted(
+    client_of: Callable[..., Both], server: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.plays(content(b"x"))
+    monkeypatch.setenv("http_proxy", "http://proxy.invalid:1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    assert client_of(server.url).get("k") == b"x"
+
+
+MOVES_A_LOT = """
+import asyncio, resource, sys, tempfile
+from pathlib import Path
+from objectstore import AsyncRestStore, RestStore
+
+SIZE = 48 * 1024 * 1024
+url, token = sys.argv[1:]
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+def pieces():
+    for _ in range(SIZE // 2**20):
+        yield bytes(2**20)
+
+async def move(path):
+    async with AsyncRestStore.create(url, token) as store:
+        await store.put("flat/async", path)
+        await store.put("flat/async", pieces())
+        async with store.stream("flat/async") as reader:
+            assert sum([len(chunk) async for chunk in reader]) == SIZE
+
+with tempfile.NamedTemporaryFile() as file, RestStore.create(url, token) as store:
+    file.truncate(SIZE)
+    store.put("flat/warm", b"x"); store.get("flat/warm")
+    before = peak()
+    store.put("flat/sync", file)
+    store.put("flat/sync", pieces())
+    with store.stream("flat/sync") as reader:
+        assert sum(map(len, reader)) == SIZE
+    asyncio.run(move(Path(file.name)))
+    store.delete_many(["flat/sync", "flat/async", "flat/warm"])
+    print(peak() - before)
+"""
+
+
+def test_large_objects_move_in_little_memory(live: str) -> None:
+    command = [sys.executable, "-c", MOVES_A_LOT, live, TOKEN]
+    grown = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    assert grown < 16 * 1024 * 1024
