@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
@@ -21,6 +22,7 @@ from objectstore.backends.engine.directory import Directory
 from objectstore.backends.engine.failures import translate
 from objectstore.backends.engine.index import Index
 from objectstore.backends.engine.turns import Turns
+from objectstore.errors import Corrupted
 
 Kind: TypeAlias = Literal["missing", "wrong-size", "wrong-digest", "orphan-file", "orphan-body", "damaged-index"]
 
@@ -65,21 +67,37 @@ def check(path: Path, *, deep: bool = False, repair: bool = False) -> Iterator[F
 
     Raises:
         ConfigurationError: it is no data directory, or of a newer format.
-        Unavailable, Corrupted: it cannot be read.
+        Unavailable: it cannot be read.
     """
     directory = Directory(path)
     directory.check_format()
     try:
+        damage = list(_damage(directory, deep=deep))
+        yield from damage
+        if damage:
+            return  # what such an index says, or leaves out, is no reason to remove anything
         with directory.opening(), closing(schema.open_for_reading(directory.index)) as connection:
             recovery.sweep(directory, Index(connection), steps.no_step)
         with closing(schema.open_for_reading(directory.index)) as connection:
             checker = _Checker(directory, connection, deep=deep)
-            yield from checker.damage()
             yield from checker.lost()
             for finding in checker.orphans():
                 yield replace(finding, repaired=True) if repair and _remove(directory, finding) else finding
     except (OSError, sqlite3.Error) as error:
         raise translate(error) from error
+
+
+def _damage(directory: Directory, *, deep: bool) -> Iterator[Finding]:
+    name = str(directory.index)
+    try:
+        with closing(schema.open_for_reading(directory.index)) as connection:
+            for (line,) in connection.execute(f"PRAGMA {'integrity_check' if deep else 'quick_check'}").fetchall():
+                if line != "ok":
+                    yield Finding(kind="damaged-index", name=name, message=line)
+    except sqlite3.DatabaseError as error:
+        if not isinstance(translate(error), Corrupted):
+            raise
+        yield Finding(kind="damaged-index", name=name, message=str(error))
 
 
 class _Checker:
@@ -89,14 +107,8 @@ class _Checker:
         self._index = Index(connection)
         self._deep = deep
 
-    def damage(self) -> Iterator[Finding]:
-        pragma = "integrity_check" if self._deep else "quick_check"
-        for (line,) in self._connection.execute(f"PRAGMA {pragma}").fetchall():
-            if line != "ok":
-                yield Finding(kind="damaged-index", name=str(self._directory.index), message=line)
-
     def lost(self) -> Iterator[Finding]:
-        for stored in (*self._objects(), *self._parts()):
+        for stored in chain(self._objects(), self._parts()):
             found = self._wrong(stored)
             # Overwritten or deleted since the row was read? Then this is no finding.
             if found is not None and self._still_there(stored):
