@@ -12,7 +12,7 @@ from objectstore.errors import InvalidParameter
 from objectstore.server.exchange import Exchange
 from objectstore.server.service import Service
 from objectstore.values import ListQuery
-from objectstore.wire.records import JSON, dump, page
+from objectstore.wire.records import JSON, format_page
 
 DEFAULT_LIMIT: Final = 100
 MAX_LIMIT: Final = 1000
@@ -24,7 +24,7 @@ async def list_objects(service: Service, exchange: Exchange, credential: Credent
     require(credential, "read")
     query = parse_query(exchange.query)
     found = await list_covered(service.backend.list, query, credential)
-    body = dump(page(found, delimited=bool(query.delimiter), details=query.details))
+    body = format_page(found, delimited=bool(query.delimiter), details=query.details)
     await exchange.respond(200, [(b"content-type", JSON), (b"content-length", b"%d" % len(body))], body)
 
 

@@ -34,7 +34,7 @@ from objectstore.wire.headers import (
     parse_ranges,
 )
 from objectstore.wire.paths import key_of, unquote_key
-from objectstore.wire.records import JSON, dump, record
+from objectstore.wire.records import JSON, format_record
 
 _WHOLE: Final = GetOptions()
 
@@ -145,7 +145,7 @@ async def _ranges_if_unchanged(
 
 
 async def _respond_record(exchange: Exchange, info: ObjectInfo) -> None:
-    body = dump(record(info))
+    body = format_record(info).encode()
     await exchange.respond(
         200,
         [

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Mapping
+from binascii import b2a_base64
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
@@ -13,6 +14,7 @@ from objectstore.core.listing import encode_cursor
 from objectstore.errors import BadRequest, InvalidMetadata
 from objectstore.values import (
     DEFAULT_CONTENT_TYPE,
+    NO_ATTRIBUTES,
     NOTHING,
     Attributes,
     ListPage,
@@ -22,13 +24,16 @@ from objectstore.values import (
 )
 
 JSON: Final = b"application/json"
+# A string of JSON with its quotes; what is not ASCII stays as it is.
+_text: Final[Callable[[str], str]] = json.encoder.encode_basestring
 _T = TypeVar("_T")
 _OPTIONAL: Final = ("content_encoding", "content_disposition", "content_language", "cache_control")
 
 
 def format_time(time: datetime) -> str:
     """RFC 3339, UTC, microseconds."""
-    return time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    utc = time if time.tzinfo is UTC else time.astimezone(UTC)
+    return utc.isoformat(timespec="microseconds")[:-6] + "Z"  # in the place of +00:00
 
 
 def parse_time(text: str) -> datetime:
@@ -74,6 +79,28 @@ def record(info: ObjectInfo) -> dict[str, object]:
     return told
 
 
+def format_record(info: ObjectInfo) -> str:
+    """`record` as JSON, several times faster than by way of a dictionary: one goes out for every write."""
+    attributes = info.attributes
+    created = format_time(info.created)
+    modified = created if info.modified == info.created else format_time(info.modified)
+    digests = ",".join([f'"{name}":"{b2a_base64(raw, newline=False).decode()}"' for name, raw in info.digests.items()])
+    metadata = "" if not attributes.metadata else ",".join(map(_member_text, attributes.metadata.items()))
+    told = (
+        f'{{"key":{_text(info.key)},"size":{info.size},"etag":{_text(info.etag)},'
+        f'"content_type":{_text(attributes.content_type or DEFAULT_CONTENT_TYPE)},'
+        f'"created_at":"{created}","modified_at":"{modified}","digest":{{{digests}}},"metadata":{{{metadata}}}'
+    )
+    if attributes is NO_ATTRIBUTES:
+        return told + "}"
+    kept = [(name, value) for name in _OPTIONAL if (value := getattr(attributes, name))]
+    return "".join([told, *("," + _member_text(one) for one in kept), "}"])
+
+
+def _member_text(member: tuple[str, str]) -> str:
+    return f"{_text(member[0])}:{_text(member[1])}"
+
+
 def parse_record(told: Any) -> ObjectInfo:
     """The object that a record tells of. Raises BadRequest when it is no record."""
     if not isinstance(told, Mapping):
@@ -113,18 +140,20 @@ def parse_attributes(told: Mapping[str, Any]) -> Attributes:
     return check_attributes(Attributes(metadata=metadata, **kept))
 
 
-def page(found: ListPage, *, delimited: bool, details: bool) -> dict[str, object]:
+def format_page(found: ListPage, *, delimited: bool, details: bool) -> bytes:
     """The body of a listing."""
-    told: dict[str, object] = {
-        "keys": found.keys,
-        "next_cursor": None if found.next_start is None else encode_cursor(found.next_start),
-        "has_more": found.next_start is not None,
-    }
+    cursor = "null" if found.next_start is None else _text(encode_cursor(found.next_start))
+    more = "false" if found.next_start is None else "true"
+    told = f'{{"keys":{_texts(found.keys)},"next_cursor":{cursor},"has_more":{more}'
     if delimited:
-        told["prefixes"] = found.prefixes
+        told += f',"prefixes":{_texts(found.prefixes)}'
     if details:
-        told["objects"] = [record(info) for info in found.objects]
-    return told
+        told += f',"objects":[{",".join(map(format_record, found.objects))}]'
+    return (told + "}").encode()
+
+
+def _texts(strings: tuple[str, ...]) -> str:
+    return f"[{','.join(map(_text, strings))}]"
 
 
 def part(found: Part) -> dict[str, object]:
