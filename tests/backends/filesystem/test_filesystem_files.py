@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import shutil
@@ -263,6 +264,20 @@ def test_the_root_decides_who_may_read(tmp_path: Path) -> None:
 
     assert modes(tmp_path / "private", "", "a", "a/b", HIDDEN) == ["0o700", "0o700", "0o600", "0o700"]
     assert modes(tmp_path / "shared", "", "a", "a/b", HIDDEN) == ["0o755", "0o755", "0o644", "0o700"]
+
+
+@kept_either_way
+def test_times_are_those_of_the_clock_even_when_it_stands_still(tmp_path: Path, *, carry: bool) -> None:
+    noon = datetime(2020, 2, 29, 12, 0, 0, 123456, tzinfo=UTC)
+
+    async def run() -> None:
+        async with FilesystemBackend(tmp_path, clock=lambda: noon, carry_records=carry) as backend:
+            for data in (b"one", b"two"):
+                put = await backend.put("a", data, ATTRIBUTED)
+                assert (put.created, put.modified) == (noon, noon)
+                assert await read(backend, "a") == (put, data)
+
+    asyncio.run(run())
 
 
 def test_a_root_that_is_a_file_is_refused_with_its_name(tmp_path: Path) -> None:

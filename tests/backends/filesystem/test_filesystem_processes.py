@@ -6,10 +6,12 @@ import asyncio
 import subprocess
 import sys
 import textwrap
+import threading
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from filesystem_setting import all_keys, files_under, with_backend
+from filesystem_setting import all_keys, files_under, read, with_backend
 
 from objectstore.backends.filesystem import FilesystemBackend
 from objectstore.errors import AlreadyExists, NotFound, PreconditionFailed
@@ -92,23 +94,69 @@ def test_many_puts_and_removals_in_one_folder_do_not_disturb_each_other(tmp_path
     assert not (tmp_path / "a").exists()
 
 
-def test_what_is_read_is_always_one_version(tmp_path: Path) -> None:
+_interruptions: list[tuple[str, str, Callable[[], None]]] = []
+
+
+def _interrupt(event: str, arguments: tuple[object, ...]) -> None:
+    if _interruptions:
+        awaited, subject, act = _interruptions[0]
+        if event == awaited and str(arguments[0]).startswith(subject):
+            _interruptions.clear()
+            act()
+
+
+# A hook stays for the life of the process; it acts when there is something to do.
+sys.addaudithook(_interrupt)
+
+
+def when(event: str, subject: str, act: Callable[[], None]) -> None:
+    """Have `act` done just before the next system call of that kind on something whose name begins so."""
+    _interruptions.append((event, subject, act))
+
+
+def elsewhere(root: Path, use: Callable[[FilesystemBackend], Awaitable[object]]) -> None:
+    """What another process would do, to its end."""
+    thread = threading.Thread(target=lambda: with_backend(root, use, carry_records=False))
+    thread.start()
+    thread.join()
+
+
+def test_an_object_replaced_while_its_record_is_looked_for_is_read_with_its_own(tmp_path: Path) -> None:
+    async def replace_twice(backend: FilesystemBackend) -> None:
+        # Twice, so that the sidecar holds nothing any more of the file that is open.
+        for _ in range(2):
+            await backend.put("key", b"new", PutOptions(digests=frozenset({"md5"})))
+
     async def use(backend: FilesystemBackend) -> None:
-        await backend.put("key", b"0" * 1000)
-
-        async def overwrite() -> None:
-            for number in range(60):
-                await backend.put("key", str(number % 10).encode() * 1000, PutOptions(digests=frozenset({"crc32"})))
-
-        overwriting = asyncio.create_task(overwrite())
-        while not overwriting.done():
-            # Every record that we write has digests: without them it would be taken for another program's.
-            info = await backend.head("key")
-            assert info.digests
-            await asyncio.sleep(0)
-        await overwriting
+        await backend.put("key", b"old")
+        when("open", "records/", lambda: elsewhere(tmp_path, replace_twice))
+        info, data = await read(backend, "key")
+        assert (data, set(info.digests)) == (b"new", {"sha-256", "md5"})
 
     with_backend(tmp_path, use, carry_records=False)
+
+
+def test_an_object_removed_while_its_record_is_looked_for_is_gone(tmp_path: Path) -> None:
+    async def remove(backend: FilesystemBackend) -> None:
+        await backend.delete("key")
+
+    async def use(backend: FilesystemBackend) -> None:
+        await backend.put("key", b"old")
+        when("open", "records/", lambda: elsewhere(tmp_path, remove))
+        with pytest.raises(NotFound):
+            await backend.head("key")
+
+    with_backend(tmp_path, use, carry_records=False)
+
+
+def test_a_folder_that_is_removed_just_before_the_object_comes_into_it_is_made_again(tmp_path: Path) -> None:
+    async def use(backend: FilesystemBackend) -> None:
+        when("os.rename", "", (tmp_path / "a" / "b").rmdir)
+        await backend.put("a/b/key", b"here")
+        assert (tmp_path / "a" / "b" / "key").read_bytes() == b"here"
+
+    with_backend(tmp_path, use)
+    assert not _interruptions
 
 
 def test_of_two_removals_one_finds_nothing(tmp_path: Path) -> None:
