@@ -17,9 +17,9 @@ from objectstore.values import DEFAULT_CONTENT_TYPE, Attributes, ListPage, Objec
 from objectstore.wire.records import (
     dump,
     format_digests,
-    format_time,
     format_page,
     format_record,
+    format_time,
     parse_attributes,
     parse_digest_map,
     parse_record,
