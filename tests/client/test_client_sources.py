@@ -79,7 +79,7 @@ def test_a_file_that_changes_its_size_is_an_error(tmp_path: Path, size: int) -> 
     (tmp_path / "f").write_bytes(LARGE)
     with opened(tmp_path / "f") as source:
         os.truncate(tmp_path / "f", size)
-        sent: list[bytes] = []
+        sent: list[bytes | memoryview] = []
         with pytest.raises(IncompleteBody) as caught:
             sent.extend(source.chunks())
         assert (caught.value.expected, caught.value.received) == (len(LARGE), size)

@@ -10,14 +10,13 @@ from urllib.parse import quote, urlencode
 from objectstore.core.attributes import check_attributes
 from objectstore.core.keys import check_key
 from objectstore.errors import InvalidParameter
-from objectstore.values import NO_ATTRIBUTES, UNCONDITIONAL, Attributes, ByteRange, Conditions, Etags
+from objectstore.values import NO_ATTRIBUTES, UNCONDITIONAL, Attributes, ByteRange, Conditions
 from objectstore.wire.headers import (
     COPY_FROM,
     FieldList,
     format_attributes,
     format_conditions,
     format_digest,
-    format_etag,
     format_range,
 )
 from objectstore.wire.paths import OBJECTS, UPLOADS, object_path, quote_key
@@ -134,10 +133,8 @@ def begin_upload(key: str, attributes: Attributes, conditions: Conditions) -> Re
             told[name] = value
     if attributes.metadata:
         told["metadata"] = dict(attributes.metadata)
-    if conditions.if_match is not None:
-        told["if_match"] = _etags(conditions.if_match)
-    if conditions.if_none_match is not None:
-        told["if_none_match"] = _etags(conditions.if_none_match)
+    for field_name, value in format_conditions(conditions):
+        told[field_name.decode().replace("-", "_")] = value.decode("latin-1")
     # Begun twice, one of the two is never heard of again and expires: that is harmless.
     return _post(UPLOADS, told, key)
 
@@ -188,10 +185,6 @@ def _text(key: str) -> str:
 
 def _attributes(attributes: Attributes) -> FieldList:
     return [] if attributes is NO_ATTRIBUTES else format_attributes(check_attributes(attributes))
-
-
-def _etags(etags: Etags) -> str:
-    return "*" if etags == "*" else ", ".join(format_etag(etag).decode("latin-1") for etag in etags)
 
 
 def _upload(upload_id: str) -> str:
