@@ -38,10 +38,14 @@ from objectstore.errors import (
     NotFound,
     ObjectStoreError,
     PreconditionFailed,
+    Unsupported,
     UploadNotFound,
 )
 from objectstore.values import (
+    NO_ATTRIBUTES,
+    UNCONDITIONAL,
     Body,
+    Capabilities,
     Conditions,
     GetOptions,
     ListQuery,
@@ -77,6 +81,7 @@ class StagedUploads:
             await asyncio.wait(self._completing.values())
 
     async def begin(self, key: str, options: PutOptions) -> Upload:
+        _check_capable(self._target.capabilities, options)
         check_write(options.conditions, key, await self._current(key))
         state = UploadState(upload_id=self._new_id(), key=key, begun=self._clock(), options=options)
         await self._remember(state)
@@ -153,7 +158,9 @@ class StagedUploads:
                 raise
             return latest.completed
         await self._remember(replace(state, completed=info))
-        await self._free(upload_id)
+        # The object is there and known to be: parts that cannot be removed now wait for `expire`.
+        with suppress(ObjectStoreError):
+            await self._free(upload_id)
         return info
 
     async def _assemble(self, state: UploadState, named: tuple[tuple[int, str], ...]) -> ObjectInfo:
@@ -248,6 +255,16 @@ class StagedUploads:
         if not task.cancelled():
             # The caller may have gone; an error that nobody takes would be logged as a defect.
             task.exception()
+
+
+def _check_capable(target: Capabilities, options: PutOptions) -> None:
+    # The target would refuse too, but only when all the parts have been sent.
+    if not target.write:
+        raise Unsupported(f"{target.name} cannot be written")
+    if options.conditions != UNCONDITIONAL and not target.conditions:
+        raise Unsupported(f"{target.name} cannot check conditions together with a write")
+    if options.attributes != NO_ATTRIBUTES and not target.attributes:
+        raise Unsupported(f"{target.name} does not keep content types and metadata")
 
 
 def _state_key(upload_id: str) -> str:

@@ -121,10 +121,12 @@ class Model:
             assert info.etag != before.info.etag, "every write gives another etag"
         self.objects[key] = Stored(data, info)
 
-    def page(self, query: ListQuery) -> tuple[Sequence[str], bool]:
+    def page(self, query: ListQuery) -> tuple[Sequence[str], Sequence[str], bool]:
         """Keys and groups of a page, and whether there are more."""
         found = entries(self.objects, query.prefix, query.delimiter, query.start)
-        return found[: query.limit], len(found) > query.limit
+        shown = found[: query.limit]
+        groups = [entry for entry in shown if query.delimiter and query.delimiter in entry[len(query.prefix) :]]
+        return [entry for entry in shown if entry not in groups], groups, len(found) > query.limit
 
     def completion_errors(self, upload_id: str, named: Sequence[tuple[int, str]]) -> Errors:
         """What completing an unfinished upload is to fail with."""

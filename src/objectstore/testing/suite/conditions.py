@@ -240,6 +240,8 @@ class ConditionTests(Suite):
                 await _put(backend, "key", conditions)
             with pytest.raises(REFUSED):
                 await _copy(backend, "key", conditions)
+            with pytest.raises(REFUSED):
+                await backend.uploads.begin("key", PutOptions(conditions=conditions))
             if backend.capabilities.delete:
                 with pytest.raises(REFUSED):
                     await backend.delete("key", conditions)

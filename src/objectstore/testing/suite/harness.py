@@ -236,6 +236,8 @@ async def walk(backend: Backend, query: ListQuery) -> AsyncIterator[list[str]]:
             ListQuery(prefix=query.prefix, delimiter=query.delimiter, start=start, limit=query.limit)
         )
         assert len(page.keys) + len(page.prefixes) <= query.limit, "keys and groups together are within the limit"
+        for names in (page.keys, page.prefixes):
+            assert list(names) == sorted(set(names), key=str.encode), "each once, in the order of UTF-8 bytes"
         assert page.next_start is None or page.next_start > start, "a listing moves on"
         yield sorted([*page.keys, *page.prefixes], key=str.encode)
         start = page.next_start

@@ -261,6 +261,8 @@ class AttributeTests(Suite):
     async def test_attributes_that_cannot_be_kept_are_refused(self, backend: Backend) -> None:
         with pytest.raises(REFUSED):
             await backend.put("key", b"1", PutOptions(attributes=FULL))
+        with pytest.raises(REFUSED):
+            await backend.uploads.begin("key", PutOptions(attributes=FULL))
         await unchanged(backend, "key", None)
         await backend.put("key", b"1")
         with pytest.raises(REFUSED):
