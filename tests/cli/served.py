@@ -95,7 +95,7 @@ class Served:
 
 @contextmanager
 def serving(
-    *options: str, cwd: Path | None = None, env: Mapping[str, str] | None = None, stderr: IO[bytes] | None = None
+    *options: str, cwd: Path | None = None, env: Mapping[str, str] | None = None, stderr: IO[bytes] | int | None = None
 ) -> Iterator[Served]:
     """`objectstore serve` on a free port, from the moment on that it serves."""
     with subprocess.Popen(
@@ -105,6 +105,7 @@ def serving(
         text=True,
         cwd=cwd,
         env=environment() if env is None else env,
+        process_group=0,
     ) as process:
         try:
             yield _started(process)

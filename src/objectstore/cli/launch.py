@@ -24,6 +24,7 @@ _APPLICATION: Final = "objectstore.app:app"
 _KEEP_ALIVE: Final = 30  # seconds that an idle connection is kept; clients pool theirs
 _BACKLOG: Final = 1024  # connections not yet accepted
 _POLL: Final = 0.05  # seconds between two looks whether the server answers
+_INSISTENCE: Final = 0.5  # seconds after which a worker is told once more to end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +105,7 @@ def run(server: ServerName, launch: Launch, *, on_ready: Callable[[], None]) -> 
 
     `on_ready` is called once, from another thread, when the server answers.
     """
-    with launch.place.socket, _announced(launch, on_ready):
+    with _announced(launch, on_ready):
         return _RUNNERS[server](launch)
 
 
@@ -164,6 +165,18 @@ def _run_granian(launch: Launch) -> bool:
         def _spawn_workers(self, spawn_target: Any, target_loader: Any) -> None:
             with _deaf_children():
                 super()._spawn_workers(spawn_target, target_loader)
+
+        def _stop_workers(self) -> None:
+            # A worker loses a signal that comes in the moment between its start and its first request.
+            workers = tuple(self.wrks)
+
+            def tell_again() -> bool:
+                for worker in workers:
+                    worker.terminate()
+                return False
+
+            with _repeatedly(tell_again, _INSISTENCE):
+                super()._stop_workers()
 
     # A forked worker would inherit what this process has opened and started to check the store, and a handler
     # that swallows the signal to end while the worker is not yet ready for it.
@@ -232,21 +245,32 @@ def _logging(level: str) -> dict[str, Any]:
 
 @contextmanager
 def _announced(launch: Launch, on_ready: Callable[[], None]) -> Iterator[None]:
+    def look() -> bool:
+        answers = _answers(launch)
+        if answers:
+            on_ready()
+        return answers
+
+    with _repeatedly(look, _POLL):
+        yield
+
+
+@contextmanager
+def _repeatedly(action: Callable[[], bool], pause: float) -> Iterator[None]:
+    """While the block runs, `action` is called in another thread after each `pause` seconds, until it says True."""
     ended = threading.Event()
 
-    def wait() -> None:
-        while not ended.wait(_POLL):
-            if _answers(launch):
-                on_ready()
-                return
+    def repeat() -> None:
+        while not ended.wait(pause) and not action():
+            pass
 
-    watcher = threading.Thread(target=wait, daemon=True)
-    watcher.start()
+    thread = threading.Thread(target=repeat, daemon=True)
+    thread.start()
     try:
         yield
     finally:
         ended.set()
-        watcher.join()
+        thread.join()
 
 
 def _answers(launch: Launch) -> bool:

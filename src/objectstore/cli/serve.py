@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
@@ -104,15 +104,22 @@ def serve(
     with reported(Output()):
         if (tls_cert is None) != (tls_key is None):
             raise Usage("--tls-cert and --tls-key are given together")
-        _set_environment(
-            DATA_DIR=data, HOST=host, PORT=port, WORKERS=workers, AUTH_TOKENS_FILE=tokens, LOG_LEVEL=log_level
+        set_environment(
+            {
+                "DATA_DIR": data,
+                "HOST": host,
+                "PORT": port,
+                "WORKERS": workers,
+                "AUTH_TOKENS_FILE": tokens,
+                "LOG_LEVEL": log_level,
+            }
         )
         tls = None if tls_cert is None or tls_key is None else Tls(certificate=tls_cert, key=tls_key)
         if not _serve(server, tls):
             raise typer.Exit(FAILED)
 
 
-def _set_environment(**given: object) -> None:
+def set_environment(given: Mapping[str, object]) -> None:
     """Make the environment say what the worker processes are to read from it; options win over what it said."""
     for name, value in given.items():
         if value is not None:
@@ -141,23 +148,24 @@ def _serve(server: ServerName, tls: Tls | None) -> bool:
     if tls is not None:
         check_tls(tls)
     asyncio.run(check_store(settings))
+    tokens = TokenFile(settings.auth_tokens_file.absolute())
+    tokens.read()
     place = bind(settings.host, settings.port)
-    url = url_of(settings.host, place.port, secure=tls is not None)
-    file = TokenFile(settings.auth_tokens_file.absolute())
-    if file.path.exists():
-        file.read()
-        _show(more_tokens(file.path))
-    else:
-        token = file.add(_FIRST, scopes=SCOPES, now=datetime.now(UTC), ttl=None)
-        _show(first_steps(url, token, None if tls is None else tls.certificate))
-    launch = Launch(
-        place=place,
-        workers=settings.workers,
-        log_level=settings.log_level,
-        shutdown_timeout=max(1, settings.shutdown_timeout),  # for both servers, 0 means something else
-        tls=tls,
-    )
-    return run(server, launch, on_ready=lambda: _show([f"serving {url}"]))
+    with place.socket:
+        url = url_of(settings.host, place.port, secure=tls is not None)
+        if tokens.path.exists():
+            _show(more_tokens(tokens.path))
+        else:
+            token = tokens.add(_FIRST, scopes=SCOPES, now=datetime.now(UTC), ttl=None)
+            _show(first_steps(url, token, None if tls is None else tls.certificate))
+        launch = Launch(
+            place=place,
+            workers=settings.workers,
+            log_level=settings.log_level,
+            shutdown_timeout=max(1, settings.shutdown_timeout),  # for both servers, 0 means something else
+            tls=tls,
+        )
+        return run(server, launch, on_ready=lambda: _show([f"serving {url}"]))
 
 
 def _show(lines: Iterable[str]) -> None:
