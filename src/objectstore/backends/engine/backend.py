@@ -21,7 +21,7 @@ from objectstore.backends.engine.etags import Etags
 from objectstore.backends.engine.failures import translate
 from objectstore.backends.engine.garbage import Collector
 from objectstore.backends.engine.index import Index, ReadIndex
-from objectstore.backends.engine.intake import Intake
+from objectstore.backends.engine.intake import Intake, commit
 from objectstore.backends.engine.operations import Copy, Delete, DeleteMany, Probe, Put, check
 from objectstore.backends.engine.rows import Row, info_of, microseconds
 from objectstore.backends.engine.schema import Durability
@@ -154,7 +154,7 @@ class EngineBackend:
             body, options.size, options.expected, options.digests
         )
         put = Put(key, taken.body, options.attributes, options.conditions, options.etag or self._etags.next())
-        return info_of(await self._writer.commit(put, taken.settle))
+        return info_of(await commit(self._writer, put, taken))
 
     def get(self, key: str, options: GetOptions = _GET) -> AbstractAsyncContextManager[Reading]:
         return _Opened(self._index, self._blobs, key, options)

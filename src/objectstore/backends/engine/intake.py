@@ -11,11 +11,12 @@ import contextlib
 import logging
 from collections.abc import AsyncIterable, Mapping
 from concurrent.futures import CancelledError, Executor, Future
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from objectstore.backends.engine.blobs import Blobs, StagedBlob
 from objectstore.backends.engine.failures import translate
-from objectstore.backends.engine.operations import Body
+from objectstore.backends.engine.operations import Body, Operation
+from objectstore.backends.engine.writer import Writer
 from objectstore.core.digests import Digester, check_digests, digests_of
 from objectstore.errors import IncompleteBody
 from objectstore.values import Body as Incoming
@@ -23,23 +24,40 @@ from objectstore.values import PutOptions
 
 _BLOCK: Final = 256 * 1024  # bytes handed to a thread at once
 
+Result = TypeVar("Result")
+
 logger = logging.getLogger(__name__)
 
 
 class Taken:
     """A body that is safe, waiting for its row. `settle` ends it, once."""
 
-    __slots__ = ("_blob", "_executor", "body")
+    __slots__ = ("_blob", "_executor", "_settling", "body")
 
     def __init__(self, body: Body, blob: StagedBlob | None = None, executor: Executor | None = None) -> None:
         self.body = body
         self._blob = blob
         self._executor = executor
+        self._settling: Future[None] | None = None
 
     def settle(self, committed: bool) -> None:
-        """Whether a committed row names the body. On the loop."""
+        """Whether a committed row names the body. On the loop; does not wait."""
         if self._blob is not None and self._executor is not None:
-            self._executor.submit(_settle, self._blob, committed)
+            self._settling = self._executor.submit(_settle, self._blob, committed)
+
+    async def settled(self) -> None:
+        """When what is not needed is gone from the disk."""
+        if self._settling is not None:
+            await asyncio.shield(asyncio.wrap_future(self._settling))
+
+
+async def commit(writer: Writer, operation: Operation[Result], taken: Taken) -> Result:
+    """Have the operation committed that gives the body its row; when it fails, the body is gone."""
+    try:
+        return await writer.commit(operation, taken.settle)
+    except Exception:
+        await taken.settled()
+        raise
 
 
 class Intake:
@@ -94,12 +112,13 @@ class Intake:
                 if holding >= limit:
                     await writing.write(held)
                     held, holding = [], 0
-        except BaseException:
-            writing.abandon()
+        except BaseException as error:
+            await writing.abandon(error)
             raise
         if size is not None and received != size:
-            writing.abandon()
-            raise IncompleteBody(size, received)
+            incomplete = IncompleteBody(size, received)
+            await writing.abandon(incomplete)
+            raise incomplete
         if received <= self._inline_limit:
             return _in_hand(b"".join(held), expected, algorithms)
         return await self._finish(writing, held, received, expected)
@@ -107,8 +126,8 @@ class Intake:
     async def _finish(self, writing: _Writing, rest: list[bytes], size: int, expected: Mapping[str, bytes]) -> Taken:
         try:
             blob, digests = await writing.finish(rest, expected)
-        except BaseException:
-            writing.abandon()
+        except BaseException as error:
+            await writing.abandon(error)
             raise
         return Taken(Body(size, digests, blob=blob.id), blob, self._executor)
 
@@ -137,9 +156,12 @@ class _Writing:
         except OSError as error:
             raise translate(error) from error
 
-    def abandon(self) -> None:
-        """Give up, after what is under way. Does not wait."""
-        self._executor.submit(self._abandon, self._under_way)
+    async def abandon(self, reason: BaseException) -> None:
+        """Give up, after what is under way. After an error the file is gone when this ends."""
+        abandoning = self._executor.submit(self._abandon, self._under_way)
+        if isinstance(reason, Exception):
+            # Who is cancelled, or closed in the middle, is not to be held up.
+            await asyncio.shield(asyncio.wrap_future(abandoning))
 
     async def _written(self) -> None:
         if self._under_way is None:

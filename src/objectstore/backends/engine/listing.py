@@ -12,7 +12,7 @@ from objectstore.backends.engine.rows import info_of
 from objectstore.core.listing import PageBuilder, after, lower_bound
 from objectstore.values import ListPage, ListQuery, ObjectInfo
 
-_AT_ONCE: Final = 250  # rows read before others get their turn on the loop
+_AT_ONCE: Final = 100  # rows read before others get their turn on the loop
 
 
 async def page(index: Index, query: ListQuery) -> ListPage:

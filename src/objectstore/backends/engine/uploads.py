@@ -20,7 +20,7 @@ from objectstore.backends.engine.directory import Directory
 from objectstore.backends.engine.etags import Etags
 from objectstore.backends.engine.failures import translate
 from objectstore.backends.engine.index import Index
-from objectstore.backends.engine.intake import Intake, Taken
+from objectstore.backends.engine.intake import Intake, Taken, commit
 from objectstore.backends.engine.operations import Body as Stored
 from objectstore.backends.engine.operations import check, new_row
 from objectstore.backends.engine.rows import (
@@ -89,8 +89,8 @@ class EngineUploads:
         if not 1 <= number <= MAX_PARTS:
             raise InvalidPart(f"parts are numbered from 1 to {MAX_PARTS}; this one is {number}")
         taken = await self._intake.take(body, options.size, options.expected, options.digests)
-        row = await self._writer.commit(_PutPart(upload_id, number, taken.body, self._etags.next()), taken.settle)
-        return part_of(row)
+        put = _PutPart(upload_id, number, taken.body, self._etags.next())
+        return part_of(await commit(self._writer, put, taken))
 
     async def get(self, upload_id: str) -> Upload:
         parts = tuple([part_of(row) for row in self._index.parts(upload_id)])
@@ -144,13 +144,11 @@ class EngineUploads:
             if completed is None:
                 raise
             return info_of(decode_row(completed))
+        completion = _Complete(upload, parts, taken.body, upload.etag or self._etags.next())
         try:
-            row = await self._writer.commit(
-                _Complete(upload, parts, taken.body, upload.etag or self._etags.next()), taken.settle
-            )
+            return info_of(await commit(self._writer, completion, taken))
         except _Completed as already:
-            row = already.row
-        return info_of(row)
+            return info_of(already.row)
 
     async def _assemble(self, upload: UploadRow, parts: Sequence[PartRow]) -> Taken:
         size = sum(part.size for part in parts)

@@ -1,8 +1,7 @@
 """The one thread of a process that writes the index.
 
 Operations that wait while a commit is under way are committed together by the next one, so that a sync of
-the disk is shared by all who were waiting for it. Nothing waits for company: a lone operation is committed
-at once.
+the disk is shared by all who were waiting for it. A lone operation does not wait for company.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import contextlib
 import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
@@ -107,6 +107,7 @@ class Writer:
         self._step = step
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[_Pending | None] = SimpleQueue()
+        self._told = threading.Event()  # those who waited for the last commit have gone on
         self._closed = False
         self._commits = self._operations = self._largest = 0
         self._unchecked = 0  # about how many pages of the log are not in the database yet
@@ -164,10 +165,16 @@ class Writer:
                     break
                 group.append(pending)
                 weight += pending.operation.weight
+            began = time.monotonic()
             self._carry_out(group)
+            took = time.monotonic() - began
             self._tell(group)
             self._checkpoint_when_due()
             self._turns.leave(more_to_write=not self._queue.empty())
+            if len(group) > 1:
+                # Many writers: let those who were just told come with their next, else they form two halves
+                # that take turns at commits half as large. Never longer than such a commit takes.
+                self._told.wait(took)
             if last:
                 break
 
@@ -180,9 +187,16 @@ class Writer:
             _fail(group, Unavailable(self.failed))
 
     def _tell(self, group: list[_Pending]) -> None:
+        self._told.clear()
         # A loop that is closed already has nobody left who waits.
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(_resolve, group)
+            self._loop.call_soon_threadsafe(self._resolve, group)
+
+    def _resolve(self, group: list[_Pending]) -> None:
+        for pending in group:
+            pending.resolve()
+        # After those who waited, whom the loop has now lined up.
+        self._loop.call_soon(self._told.set)
 
     def _commit(self, group: list[_Pending]) -> None:
         if self.failed is not None:
@@ -283,11 +297,6 @@ class Writer:
         if isinstance(error, sqlite3.Error) and leaves_doubt(error):
             self.failed = f"writing the index failed ({error}); see to the disk, then restart"
             logger.critical(self.failed)
-
-
-def _resolve(group: list[_Pending]) -> None:
-    for pending in group:
-        pending.resolve()
 
 
 def _pages_of(group: list[_Pending]) -> int:
