@@ -19,7 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final, Literal, Protocol, TypeAlias
 
-from bench.processes import SERVER_CORES, Program, free_port, pinned, running, script
+from bench.processes import BOTH_CORES, SERVER_CORES, Program, free_port, pinned, running, script
 from bench.seeding import Seed, seed_engine, seed_files
 
 ROOT: Final = Path(__file__).parent.parent
@@ -286,6 +286,7 @@ def _said(*command: str) -> str:
 CONTESTANTS: Final[Mapping[str, Contestant]] = {
     "granian": Ours(server="granian"),
     "uvicorn": Ours(server="uvicorn"),
+    "granian-2": Ours(server="granian", workers=2, cores=BOTH_CORES),
     "granian-files": Ours(server="granian", store="files"),
     "uvicorn-files": Ours(server="uvicorn", store="files"),
     "nginx": Nginx(),

@@ -13,7 +13,9 @@ from bench.stage import Missing, Stage
 
 def measure(stage: Stage, rows: Iterable[Row]) -> list[RowResult]:
     """All rows, one after the other; tells on stderr how it goes."""
-    return [_measure(stage, row) for row in rows]
+    wanted = list(rows)
+    stage.seeds = tuple({seed for row in wanted for seed in row.seeds})
+    return [_measure(stage, row) for row in wanted]
 
 
 def _measure(stage: Stage, row: Row) -> RowResult:

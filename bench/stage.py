@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, TypeAlias, get_args
 
+from bench import engine, load
 from bench.contestants import CONTESTANTS, Server
-from bench.seeding import GIB, KIB, MIB, Seed
+from bench.seeding import GIB, KIB, MIB, Seed, make_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +73,11 @@ TINY: Final = Scale(
 )
 
 
+SeedName: TypeAlias = Literal["empty", "small", "middle", "doomed", "batches", "written", "written-64k", "big"]
+SEEDS: Final[tuple[SeedName, ...]] = get_args(SeedName)
+Store: TypeAlias = Literal["own", "few", "many", "most"]
+
+
 class Missing(Exception):
     """Something that is not installed here."""
 
@@ -82,58 +88,82 @@ class Stage:
     def __init__(self, folder: Path, scale: Scale) -> None:
         self.folder: Final = folder
         self.scale: Final = scale
+        self.seeds: tuple[str, ...] = ()  # which of `SEEDS` a contestant is given before it starts
         self.versions: Final[dict[str, str]] = {}
         self.commands: Final[dict[str, str]] = {}
-        self._servers: dict[str, Server] = {}
-        self._running = ExitStack()
+        self._servers: dict[str, tuple[Server, ExitStack]] = {}
+        self._held: set[str] = set()
 
     def close(self) -> None:
-        self._servers.clear()
-        self._running.close()
+        for name in list(self._servers):
+            self.stop(name)
 
-    @property
-    def seeds(self) -> tuple[Seed, ...]:
-        return (self.empty, self.small, self.middle, self.doomed, self.large, *self.written)
+    def seed(self, name: SeedName) -> Seed:
+        """The objects of that name, as many as this scale wants."""
+        scale = self.scale
+        return {
+            "empty": Seed(folder="k0", count=min(1000, scale.small), size=0),
+            "small": Seed(folder="k1", count=scale.small, size=KIB),
+            "middle": Seed(folder="k64", count=min(500, scale.small), size=64 * KIB),
+            # Some for each turn, and one that stays.
+            "doomed": Seed(folder="doomed", count=scale.deletes * scale.turns + 1, size=KIB),
+            "batches": Seed(folder="batches", count=scale.deletes * scale.turns, size=KIB),
+            # Folders that are written to.
+            "written": Seed(folder="p1", count=0, size=KIB),
+            "written-64k": Seed(folder="p64", count=0, size=64 * KIB),
+            "big": Seed(folder="big", count=0, size=scale.large),
+        }[name]
 
-    @property
-    def empty(self) -> Seed:
-        return Seed(folder="k0", count=1000, size=0)
-
-    @property
-    def small(self) -> Seed:
-        return Seed(folder="k1", count=self.scale.small, size=KIB)
-
-    @property
-    def middle(self) -> Seed:
-        return Seed(folder="k64", count=min(500, self.scale.small), size=64 * KIB)
-
-    @property
-    def large(self) -> Seed:
-        return Seed(folder="big", count=1, size=self.scale.large)
-
-    @property
-    def doomed(self) -> Seed:
-        """What is deleted, and one that stays."""
-        return Seed(folder="doomed", count=self.scale.deletes * self.scale.turns + 1, size=KIB)
-
-    @property
-    def written(self) -> tuple[Seed, ...]:
-        """Folders that are written to, empty at first."""
-        return (Seed(folder="p1", count=0, size=KIB), Seed(folder="p64", count=0, size=64 * KIB))
-
-    def server(self, name: str) -> Server:
-        """The contestant, answering."""
-        if name not in self._servers:
+    def server(self, name: str, store: Store = "own") -> Server:
+        """The contestant, answering: over objects of its own, or over one of the large stores."""
+        place = name if store == "own" else f"{name}-{store}"
+        if place not in self._servers:
             contestant = CONTESTANTS[name]
             reason = contestant.missing()
             if reason is not None:
                 raise Missing(reason)
-            folder = self.folder / name
-            contestant.seed(folder, self.seeds)
-            self._servers[name] = self._running.enter_context(contextmanager(contestant.start)(name, folder))
+            folder = self.folder / place
+            if store == "own":
+                if not folder.exists():
+                    contestant.seed(folder, tuple(self.seed(one) for one in SEEDS if one in self.seeds))
+            elif not folder.exists():
+                folder.mkdir()
+                (folder / "data").symlink_to(self.filled(store))
+            running = ExitStack()
+            server = running.enter_context(contextmanager(contestant.start)(name, folder))
+            self._servers[place] = server, running
             self.versions[name] = contestant.version()
-            self.commands[name] = self._servers[name].command.replace(str(self.folder), "SCRATCH")
-        return self._servers[name]
+            self.commands[name] = server.command.replace(str(self.folder), "SCRATCH")
+        return self._servers[place][0]
+
+    def stop(self, place: str) -> None:
+        """End a server, if it runs."""
+        if place in self._servers:
+            self._servers.pop(place)[1].close()
+
+    def filled(self, store: Store) -> Path:
+        """The data directory of a large store, filled when it is first asked for."""
+        path = self.folder / f"store-{store}"
+        if not path.exists():
+            engine.fill(path, self.count(store))
+        return path
+
+    def count(self, store: Store) -> int:
+        """How many keys it has that begin with `many/`."""
+        return {"own": 0, "few": self.scale.few, "many": self.scale.many, "most": 10_000_000}[store]
+
+    def body(self, size: int) -> Path:
+        """A file of so many bytes, to be sent."""
+        path = self.folder / f"body-{size}"
+        return path if path.exists() else make_file(path, size)
+
+    def holds_large(self, server: Server) -> str:
+        """The key of a large object, which it is given when it is first asked for."""
+        key = f"{self.seed('big').folder}/held"
+        if server.name not in self._held:
+            load.upload(server, key, self.body(self.scale.large))
+            self._held.add(server.name)
+        return f"{key}0"
 
 
 @contextmanager

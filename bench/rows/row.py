@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from bench.measurement import Sample, Unit
-from bench.stage import Stage
+from bench.stage import SeedName, Stage
 
 # Measures one contestant once. The number counts the turns from 0; no two of a lane are the same.
 Lane: TypeAlias = Callable[[Stage, int], Sample]
@@ -20,4 +20,5 @@ class Row:
     unit: Unit
     how: str  # is it measured
     lanes: Mapping[str, Lane]  # by contestant
+    seeds: tuple[SeedName, ...] = ()  # objects that have to be there
     once: bool = False  # it takes long and tells of a limit, so one round is enough
