@@ -125,6 +125,22 @@ class ConcurrencyTests(Suite):
             seen = await asyncio.gather(*watchers)
         assert sum(seen) > 0
 
+    @contract("write")
+    async def test_a_copy_is_of_one_version_while_writers_overwrite_its_source(self, backend: Backend) -> None:
+        versions = [sample((SMALL, LARGE)[number % 2] + number, number) for number in range(8)]
+        await backend.put("source", versions[0])
+        writes = [backend.put("source", chunked(version)) for version in versions]
+        copies = [backend.copy("source", f"copy/{number}") for number in range(8)]
+        calls = [call for pair in zip(writes, copies, strict=True) for call in pair]
+        _, errors = await settle(calls)
+        assert errors == []
+        for number in range(8):
+            stored = await found(backend, f"copy/{number}")
+            assert stored is not None
+            assert stored[1] in versions
+            if backend.capabilities.digests:
+                assert stored[0].digests["sha-256"] == hashlib.sha256(stored[1]).digest()
+
     @pytest.mark.parametrize("size", [0, SMALL, LARGE])
     @contract("write", "delete")
     async def test_an_open_reading_keeps_its_version(self, backend: Backend, size: int) -> None:

@@ -11,7 +11,7 @@ import pytest
 from objectstore.backends.contract import Backend
 from objectstore.errors import AlreadyExists, NotFound, NotModified, PreconditionFailed
 from objectstore.testing.suite.harness import LARGE, REFUSED, SMALL, Suite, contract, found, read, sample, unchanged
-from objectstore.values import ONLY_IF_ABSENT, Conditions, CopyOptions, ObjectInfo, PutOptions
+from objectstore.values import ONLY_IF_ABSENT, Conditions, CopyOptions, From, ObjectInfo, PutOptions
 
 Made: TypeAlias = Callable[[ObjectInfo], Conditions]
 Write: TypeAlias = Callable[[Backend, str, Conditions], Awaitable[ObjectInfo]]
@@ -207,6 +207,14 @@ class ConditionTests(Suite):
         conditions = FAILING[name](await backend.head("key"))
         with pytest.raises(PreconditionFailed):
             await read(backend, "key", None, conditions)
+
+    @contract("ranges", objects={"key": b"old"})
+    async def test_a_condition_is_looked_at_before_a_range(self, backend: Backend) -> None:
+        info = await backend.head("key")
+        with pytest.raises(NotModified):
+            await read(backend, "key", From(100), Conditions(if_none_match=(info.etag,)))
+        with pytest.raises(PreconditionFailed):
+            await read(backend, "key", From(100), Conditions(if_match=("other",)))
 
     @contract(objects={"other": b"1"})
     async def test_reading_an_absent_key_is_not_found_whatever_the_conditions(self, backend: Backend) -> None:
