@@ -227,7 +227,7 @@ def test_data_of_another_type_are_not_taken(size: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("value", "size"),
-    [(b"bytes */9", 9), (b"bytes */", 0), (b"bytes */*", 0), (b"bytes 0-1/9", 0), (b"bytes */" + b"9" * 5000, 0)],
+    [(b"bytes */9", 9), (b"bytes */", 0), (b"bytes */*", 0), (b"bytes 0-1/9", 0), (b"bytes */" + b"9" * 20, 0)],
 )
 def test_the_size_of_a_range_that_cannot_be_is_read_from_its_field(value: bytes, size: int) -> None:
     error = parse_error(416, {b"content-range": value}, b"", now=NOW)

@@ -56,9 +56,9 @@ RULES: Final = (
 _BY_ERROR: Final = {rule.error: rule for rule in RULES}
 _BY_CODE: Final = {rule.code: rule for rule in RULES}
 # What an answer means that carries no code of ours: from a proxy, or to a HEAD through one.
+# Any other status is a bad request below 500, and an internal error from there on.
 _BY_STATUS: Final[Mapping[int, type[ObjectStoreError]]] = {
     304: errors.NotModified,
-    400: errors.BadRequest,
     401: errors.Unauthenticated,
     403: errors.Forbidden,
     404: errors.NotFound,
@@ -70,7 +70,6 @@ _BY_STATUS: Final[Mapping[int, type[ObjectStoreError]]] = {
     416: errors.InvalidRange,
     422: errors.InvalidParameter,
     429: errors.RateLimited,
-    500: errors.InternalError,
     501: errors.Unsupported,
     502: errors.Unavailable,
     503: errors.Unavailable,
