@@ -14,7 +14,7 @@ import pytest
 from filesystem_setting import ATTRIBUTED, HIDDEN, all_keys, files_under, read, with_backend
 
 from objectstore.backends.filesystem import FilesystemBackend
-from objectstore.errors import ConfigurationError, NotFound
+from objectstore.errors import ConfigurationError, InvalidMetadata, NotFound
 from objectstore.values import NO_ATTRIBUTES, Attributes, CopyOptions, FileSpan, Inline, ListQuery, PutOptions
 
 kept_either_way = pytest.mark.parametrize("carry", [True, False], ids=["carried", "sidecar"])
@@ -168,6 +168,22 @@ def test_a_record_that_we_would_not_have_written_is_not_believed(tmp_path: Path,
     async def use(backend: FilesystemBackend) -> None:
         info = await backend.head("a")
         assert (len(info.etag), info.attributes) == (32, NO_ATTRIBUTES)
+
+    with_backend(tmp_path, use)
+
+
+def test_attributes_that_would_not_be_believed_later_are_refused_now(tmp_path: Path) -> None:
+    forged = Attributes(content_type="text/html\r\nSet-Cookie: a=b")
+
+    async def use(backend: FilesystemBackend) -> None:
+        await backend.put("a", b"1")
+        for refused in (
+            backend.put("b", b"1", PutOptions(attributes=forged)),
+            backend.copy("a", "b", CopyOptions(attributes=forged)),
+        ):
+            with pytest.raises(InvalidMetadata):
+                await refused
+        assert await all_keys(backend) == ["a"]
 
     with_backend(tmp_path, use)
 

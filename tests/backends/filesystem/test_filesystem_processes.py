@@ -159,6 +159,18 @@ def test_a_folder_that_is_removed_just_before_the_object_comes_into_it_is_made_a
     assert not _interruptions
 
 
+def test_many_may_open_at_the_same_time(tmp_path: Path) -> None:
+    async def run() -> None:
+        async def open_and_close() -> None:
+            async with FilesystemBackend(tmp_path / "root") as backend:
+                await backend.put("key", b"x")
+
+        await asyncio.gather(*(open_and_close() for _ in range(24)))
+
+    asyncio.run(run())
+    assert files_under(tmp_path) == ["root/key"]
+
+
 def test_of_two_removals_one_finds_nothing(tmp_path: Path) -> None:
     async def use(backend: FilesystemBackend) -> None:
         for _ in range(10):

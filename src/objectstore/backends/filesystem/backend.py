@@ -19,6 +19,7 @@ from objectstore.backends.filesystem.failures import translated, translating
 from objectstore.backends.filesystem.staging import Draft
 from objectstore.backends.filesystem.tree import Tree
 from objectstore.backends.staged import StagedUploads
+from objectstore.core.attributes import check_attributes
 from objectstore.core.conditions import check_read, check_write
 from objectstore.core.digests import check_digests
 from objectstore.core.ranges import resolve
@@ -106,6 +107,7 @@ class FilesystemBackend:
     @property
     def uploads(self) -> Uploads:
         if self._uploads is None:
+            self._require()
             # Opened only now, since it is a store of this kind itself.
             self._parts = FilesystemBackend(self._path / paths.HIDDEN / "uploads", clock=self._clock)
             self._parts._open()  # noqa: SLF001  of the same class
@@ -127,6 +129,7 @@ class FilesystemBackend:
         await asyncio.to_thread(self._close)
 
     async def put(self, key: str, body: Body, options: PutOptions = _PUT) -> ObjectInfo:
+        check_attributes(options.attributes)
         draft = self.tree.draft(key, options.digests.union(options.expected))
         if options.conditions is not UNCONDITIONAL:
             # Now, so that a body that cannot be kept is not taken in; the check that counts is made with the write.
@@ -163,6 +166,8 @@ class FilesystemBackend:
         return results
 
     async def copy(self, source: str, target: str, options: CopyOptions = _COPY) -> ObjectInfo:
+        if options.attributes is not None:
+            check_attributes(options.attributes)
         with translating(target):
             return await self.run(self.tree.copy, source, target, options)
 

@@ -50,8 +50,17 @@ class Sidecars:
             raise
         return folder
 
-    def remove(self, hashed_key: str) -> None:
-        """Remove the sidecar if there is one. One that a crash brings back is stale."""
+    def remove(self, hashed_key: str, changed: int | None = None) -> None:
+        """Remove the sidecar if there is one, once the change in the folder `changed` that makes it stale is on disk.
+
+        Otherwise a crash might bring back the file and not the sidecar.
+        """
+        try:
+            os.stat(_path(hashed_key), dir_fd=self._hidden)
+        except FileNotFoundError:
+            return
+        if changed is not None:
+            os.fsync(changed)
         with suppress(FileNotFoundError):
             os.unlink(_path(hashed_key), dir_fd=self._hidden)
 

@@ -17,8 +17,9 @@ last change, and syncs it; the rename onto the object's file is the one moment a
   rename to disk but not the sidecar's, the new file finds a record that does not fit and is taken for one that some
   other program put there: whole, without attributes, and not acknowledged. For a put is acknowledged when both
   folders are synced.
-- A removal unlinks the file first. A sidecar that stays behind fits no file, and the next put replaces it. The one
-  that a first put left when it died before its rename is removed when its draft is swept.
+- A sidecar that is no longer needed goes when the change that made it so is synced. One that stays behind fits no
+  file, and the next put replaces it. The one that a first put left when it died before its rename is removed when
+  its draft is swept.
 
 **Why nothing outside the root is touched.** No symbolic link below the root is followed (`folders.py`), and no
 segment of a key is `..`. What remains is a program that moves a folder out of the root while we are working in it:
@@ -72,8 +73,9 @@ class Tree:
 
             self.root = keep(os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
             hidden = keep(folders.make(self.root, [paths.HIDDEN], 0o700))
-            _refuse_lax_names(hidden)
             self._locks = Locks(keep(folders.make(hidden, ["locks"], 0o700, for_good=False)))
+            with self._locks.holding("opening"):
+                _refuse_lax_names(hidden)
             self._sidecars = Sidecars(hidden)
             # Who may look into the root may look into what is put there (less the umask).
             mode = os.fstat(self.root).st_mode
@@ -209,11 +211,11 @@ class Tree:
             try:
                 with folders.opened(self.root, way) as folder:
                     os.unlink(name, dir_fd=folder)
+                    self._step("after_unlink")
+                    self._sidecars.remove(hashed_key, folder)
             except (FileNotFoundError, NotADirectoryError):
                 # Another program was faster.
                 raise NotFound(key) from None
-            self._step("after_unlink")
-            self._sidecars.remove(hashed_key)
         return folders.prune(self.root, way)
 
     def check(self) -> tuple[int, int]:
@@ -276,9 +278,13 @@ class Tree:
                 os.close(folders.prune(self.root, way))
             raise
         draft.placed()
-        self._step("after_rename")
-        if record is None:
-            self._sidecars.remove(hashed_key)
+        try:
+            self._step("after_rename")
+            if record is None:
+                self._sidecars.remove(hashed_key, touched[-1])
+        except BaseException:
+            _close_all(touched)
+            raise
         return touched
 
     def _place(self, key: str, way: Sequence[str], name: str, draft: Draft, current: Found | None) -> int:
