@@ -10,11 +10,11 @@ from typing import Final
 
 from bench import course, load, table
 from bench.contestants import ROOT
-from bench.rows import large, small
+from bench.rows import large, listing, small, strain
 from bench.stage import FULL, QUICK, TINY, opened
 
 _RESULTS: Final = ROOT / "bench" / "results"
-_ROWS: Final = (*small.ROWS, *large.ROWS)
+_ROWS: Final = (*small.ROWS, *large.ROWS, *listing.ROWS, *strain.ROWS)
 _SCALES: Final = {"full": FULL, "quick": QUICK, "tiny": TINY}
 
 

@@ -68,7 +68,7 @@ TINY: Final = Scale(
     large=4 * MIB,
     transfer=4 * MIB,
     many=3_000,
-    few=1_000,
+    few=2_000,
     uploaded=MIB,
 )
 
@@ -95,8 +95,9 @@ class Stage:
         self._held: set[str] = set()
 
     def close(self) -> None:
-        for name in list(self._servers):
-            self.stop(name)
+        while self._servers:
+            _, (_, running) = self._servers.popitem()
+            running.close()
 
     def seed(self, name: SeedName) -> Seed:
         """The objects of that name, as many as this scale wants."""
@@ -116,7 +117,7 @@ class Stage:
 
     def server(self, name: str, store: Store = "own") -> Server:
         """The contestant, answering: over objects of its own, or over one of the large stores."""
-        place = name if store == "own" else f"{name}-{store}"
+        place = _place(name, store)
         if place not in self._servers:
             contestant = CONTESTANTS[name]
             reason = contestant.missing()
@@ -136,10 +137,11 @@ class Stage:
             self.commands[name] = server.command.replace(str(self.folder), "SCRATCH")
         return self._servers[place][0]
 
-    def stop(self, place: str) -> None:
+    def stop(self, name: str, store: Store = "own") -> None:
         """End a server, if it runs."""
-        if place in self._servers:
-            self._servers.pop(place)[1].close()
+        held = self._servers.pop(_place(name, store), None)
+        if held is not None:
+            held[1].close()
 
     def filled(self, store: Store) -> Path:
         """The data directory of a large store, filled when it is first asked for."""
@@ -164,6 +166,10 @@ class Stage:
             load.upload(server, key, self.body(self.scale.large))
             self._held.add(server.name)
         return f"{key}0"
+
+
+def _place(name: str, store: Store) -> str:
+    return name if store == "own" else f"{name}-{store}"
 
 
 @contextmanager
