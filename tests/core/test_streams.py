@@ -93,6 +93,7 @@ def test_nothing_is_read_of_a_body_after_it_proved_too_long() -> None:
 @given(CHUNKS, st.integers(0, 80))
 def test_a_bound_lets_through_what_keeps_to_it(parts: list[bytes], limit: int) -> None:
     whole = b"".join(parts)
+    assert b"".join(_collect(bounded(Source(parts), len(whole)))) == whole, "the limit itself is within it"
     if len(whole) <= limit:
         assert b"".join(_collect(bounded(Source(parts), limit))) == whole
         return
