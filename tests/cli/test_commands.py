@@ -40,7 +40,7 @@ def test_a_file_goes_in_and_comes_out_unchanged(server: Served, tmp_path: Path) 
 
 
 def test_stdin_and_stdout_are_binary(server: Served) -> None:
-    body = BODY * 20  # more than a pipe holds
+    body = BODY * 1400  # more than a pipe holds, and than one part of an upload
     assert run("put", "-", "pipe", stdin=body, env=server.environment()).returncode == 0
     assert run("get", "pipe", "-", env=server.environment()).stdout == body
 

@@ -78,12 +78,13 @@ class SlowUpload:
 
 def wait_until_refused(address: tuple[str, int]) -> None:
     pause = threading.Event()
-    while True:
+    for _ in range(1000):
         try:
             socket.create_connection(address, timeout=5).close()
         except OSError:
             return
         pause.wait(0.02)
+    raise AssertionError("a server that was told to end goes on taking connections")
 
 
 def test_what_the_first_start_prints_works_when_pasted(tmp_path: Path) -> None:
