@@ -237,6 +237,14 @@ def test_a_head_that_finds_the_object_there_says_so() -> None:
     assert error.message == errors.AlreadyExists("asked").message
 
 
+def test_numbers_that_are_not_told_are_zero() -> None:
+    too_large = parse_error(413, {b"x-error-code": b"too_large"}, b"", now=NOW)
+    incomplete = parse_error(400, {b"x-error-code": b"incomplete_body"}, b"", now=NOW)
+    assert isinstance(too_large, errors.TooLarge)
+    assert isinstance(incomplete, errors.IncompleteBody)
+    assert (too_large.limit, incomplete.expected, incomplete.received) == (0, 0, 0)
+
+
 def test_words_of_an_unknown_code_are_kept() -> None:
     body = b'{"error": {"code": "no_such_path", "message": "there is nothing at this path"}}'
     error = parse_error(404, {}, body, key="asked", now=NOW)
@@ -260,7 +268,14 @@ def test_data_of_another_type_are_not_taken(size: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("value", "size"),
-    [(b"bytes */9", 9), (b"bytes */", 0), (b"bytes */*", 0), (b"bytes 0-1/9", 0), (b"bytes */" + b"9" * 20, 0)],
+    [
+        (b"bytes */9", 9),
+        (b"bytes */" + b"9" * 19, 10**19 - 1),
+        (b"bytes */", 0),
+        (b"bytes */*", 0),
+        (b"bytes 0-1/9", 0),
+        (b"bytes */" + b"9" * 20, 0),
+    ],
 )
 def test_the_size_of_a_range_that_cannot_be_is_read_from_its_field(value: bytes, size: int) -> None:
     error = parse_error(416, {b"content-range": value}, b"", now=NOW)
@@ -293,6 +308,7 @@ def test_allowed_methods_are_a_list(value: bytes, allowed: tuple[str, ...]) -> N
         (b"1.5", None),
         (b"soon", None),
         (b"\xb2", None),
+        (b"9" * 9, 999_999_999.0),
         (b"9" * 10, None),
         (b"9" * 5000, None),
     ],
