@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -250,6 +251,13 @@ def test_the_version_is_told() -> None:
     from objectstore import __version__
 
     assert run("--version").stdout.decode() == f"objectstore {__version__}\n"
+
+
+def test_without_typer_the_extra_is_named() -> None:
+    code = "import sys; sys.modules['typer'] = None; from objectstore.cli.main import main; main()"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr == b"objectstore: the command line needs typer: pip install 'objectstore[cli]'\n"
 
 
 def test_help_has_examples() -> None:
