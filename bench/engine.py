@@ -96,13 +96,13 @@ def in_fresh_folder(parent: Path, measure: Callable[[Path], float]) -> float:
 
 
 def compare(
-    parent: Path, name: str, ours: Callable[[Path], float], bare: Callable[[Path], float], *, unit: str = "/s"
+    parent: Path, name: str, ours: Callable[[Path], float], other: Callable[[Path], float], *, called: str = "bare"
 ) -> None:
     """Measure both in turns and print the medians and their ratio."""
-    pairs = [(in_fresh_folder(parent, ours), in_fresh_folder(parent, bare)) for _ in range(ROUNDS)]
+    pairs = [(in_fresh_folder(parent, ours), in_fresh_folder(parent, other)) for _ in range(ROUNDS)]
     mine, theirs = (statistics.median(side) for side in zip(*pairs, strict=True))
-    ratio = statistics.median(one / other for one, other in pairs)
-    print(f"{name:<44} {mine:>12,.0f}{unit}   bare {theirs:>12,.0f}{unit}   ratio {ratio:.2f}", flush=True)
+    ratio = statistics.median(one / two for one, two in pairs)
+    print(f"{name:<44} {mine:>12,.0f}/s   {called} {theirs:>12,.0f}/s   ratio {ratio:.2f}", flush=True)
 
 
 def run(coroutine: Awaitable[float]) -> float:
@@ -131,12 +131,13 @@ def inline_limit(parent: Path, _objects: int) -> None:
     """Where a file begins to beat a row: each size both ways."""
     for connections in (1, 16):
         for size in (4 * KIB, 16 * KIB, 64 * KIB, 128 * KIB, 256 * KIB, 512 * KIB):
-            count = max(48, min(800, 32 * MIB // size)) // connections * connections
+            count = max(32, min(400, 16 * MIB // size)) // connections * connections
             compare(
                 parent,
-                f"row against file, {size // KIB} KiB, {connections} at once",
+                f"row, {size // KIB} KiB, {connections} at once",
                 lambda folder, n=connections, size=size, count=count: run(puts(folder, size, count, n, 16 * MIB)),  # type: ignore[misc]  # mypy cannot infer it
                 lambda folder, n=connections, size=size, count=count: run(puts(folder, size, count, n, 0)),  # type: ignore[misc]  # as above
+                called="file",
             )
 
 
