@@ -41,9 +41,11 @@ fmt: $(VENV)/.installed
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.installed
+	@tests/install-system-packages
 	$(BIN)/python -m bench
 
 bench-quick: $(VENV)/.installed
+	@tests/install-system-packages
 	$(BIN)/python -m bench --quick
 
 lock: $(VENV)/.installed

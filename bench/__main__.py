@@ -4,55 +4,124 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
+import shlex
 import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from bench import course, load, table
+from bench import course, document, load, machine, page, report, table
 from bench.contestants import ROOT
-from bench.rows import large, listing, small, strain
-from bench.stage import FULL, QUICK, TINY, opened
+from bench.processes import LOAD_CORES
+from bench.rows import clients, large, listing, small, strain
+from bench.rows.row import Row
+from bench.stage import FULL, QUICK, TINY, Scale, opened
 
 _RESULTS: Final = ROOT / "bench" / "results"
-_ROWS: Final = (*small.ROWS, *large.ROWS, *listing.ROWS, *strain.ROWS)
+_PAGE: Final = ROOT / "docs" / "performance.md"
+_ROWS: Final = (*small.ROWS, *large.ROWS, *listing.ROWS, *strain.ROWS, *clients.ROWS)
 _SCALES: Final = {"full": FULL, "quick": QUICK, "tiny": TINY}
+# Enough to see where one stands, in less than two minutes.
+_QUICK_ROWS: Final = ("get-1k", "head", "get-64k", "put-1k", "put-64k", "get-1g", "put-1g", "page-1m", "client-sync")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure the store beside its peers.")
+    arguments = _parser().parse_args()
+    if arguments.write_docs is not None:
+        document.write(report.load(arguments.write_docs), _PAGE)
+        return 0
+    reason = load.missing()
+    if reason is not None:
+        print(f"python -m bench: {reason}", file=sys.stderr)
+        return 2
+    try:
+        rows = _rows(arguments)
+    except LookupError as error:
+        print(f"python -m bench: {error}", file=sys.stderr)
+        return 2
+    # Loads that are no programs of their own run here.
+    os.sched_setaffinity(0, LOAD_CORES)
+    try:
+        _run(arguments, rows)
+    except load.LoadError as error:
+        print(f"python -m bench: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Measure the store beside what a user would pick instead, and print one table.",
+        epilog=f"rows: {', '.join(row.name for row in (*_ROWS, listing.MOST))}",
+    )
     parser.add_argument("--quick", action="store_const", const="quick", default="full", dest="scale", help="in 2 min")
     parser.add_argument("--tiny", action="store_const", const="tiny", dest="scale", help="only to see that it works")
-    parser.add_argument("--only", nargs="+", default=[], metavar="ROW", help="rows whose names begin so")
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="ROW", help="these rows, or those whose names begin so"
+    )
     parser.add_argument("--contestants", nargs="+", default=[], metavar="NAME", help="nobody else")
     parser.add_argument("--rounds", type=int, metavar="N")
     parser.add_argument("--seconds", type=int, metavar="N", help="that a sample of small requests takes")
+    parser.add_argument("--ten-million", action="store_true", help="also list among 10 M keys (minutes, 5 GB of disk)")
     parser.add_argument("--folder", type=Path, default=_RESULTS, help="on the disk that is measured")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="where the results go")
-    arguments = parser.parse_args()
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        default=_RESULTS / "latest.json",
+        help="where the results go, and FILE.html",
+    )
+    parser.add_argument(
+        "--write-docs",
+        type=Path,
+        metavar="FILE",
+        help="measure nothing: put the results of FILE into the documentation",
+    )
+    return parser
+
+
+def _rows(arguments: argparse.Namespace) -> list[Row]:
+    names = arguments.only or (_QUICK_ROWS if arguments.scale == "quick" else ())
+    rows = course.chosen((*_ROWS, listing.MOST), names) if names else list(_ROWS)
+    if arguments.ten_million and listing.MOST not in rows:
+        rows.append(listing.MOST)
+    if not arguments.contestants:
+        return rows
+    kept = [{name: row.lanes[name] for name in row.lanes if name in arguments.contestants} for row in rows]
+    return [dataclasses.replace(row, lanes=lanes) for row, lanes in zip(rows, kept, strict=True) if lanes]
+
+
+def _scale(arguments: argparse.Namespace) -> Scale:
     scale = _SCALES[arguments.scale]
-    if arguments.rounds:
-        scale = dataclasses.replace(scale, rounds=arguments.rounds)
-    if arguments.seconds:
-        scale = dataclasses.replace(scale, seconds=arguments.seconds)
-    reason = load.missing()
-    if reason is not None:
-        print(reason, file=sys.stderr)
-        return 2
-    try:
-        rows = course.chosen(_ROWS, arguments.only)
-    except LookupError as error:
-        parser.error(str(error))
-    if arguments.contestants:
-        rows = [
-            dataclasses.replace(
-                row, lanes={name: row.lanes[name] for name in arguments.contestants if name in row.lanes}
-            )
-            for row in rows
-        ]
+    return dataclasses.replace(
+        scale, rounds=arguments.rounds or scale.rounds, seconds=arguments.seconds or scale.seconds
+    )
+
+
+def _run(arguments: argparse.Namespace, rows: Sequence[Row]) -> None:
+    scale, date, began = _scale(arguments), datetime.now(UTC), time.monotonic()
+    described = machine.describe(ROOT)
     with opened(arguments.folder, scale) as stage:
         results = course.measure(stage, rows)
+        made = report.Report(
+            date=date.isoformat(timespec="seconds"),
+            scale=arguments.scale,
+            rounds=scale.rounds,
+            command=shlex.join(["python", "-m", "bench", *sys.argv[1:]]),
+            seconds=time.monotonic() - began,
+            machine=described,
+            versions=stage.versions,
+            commands=stage.commands,
+            rows=results,
+        )
     print("\n".join(table.lines(results)))
-    return 0
+    report.save(made, arguments.json)
+    page.write(made, arguments.json.with_suffix(".html"))
+    print(f"\nin {arguments.json} and {arguments.json.with_suffix('.html')}", file=sys.stderr)
 
 
 if __name__ == "__main__":

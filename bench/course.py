@@ -45,9 +45,16 @@ def _tell(row: Row, figures: dict[str, Figure], seconds: float) -> None:
 
 
 def chosen(rows: Sequence[Row], names: Iterable[str]) -> list[Row]:
-    """The rows of these names, or whose names begin so. Raises LookupError, naming what there is."""
-    wanted = list(names)
-    for name in wanted:
-        if not any(row.name.startswith(name) for row in rows):
+    """The rows of these names; a name that no row has stands for all rows whose names begin so.
+
+    Raises:
+        LookupError: there is none, with the names that there are.
+    """
+    found: set[str] = set()
+    for name in names:
+        exact = {row.name for row in rows if row.name == name}
+        matching = exact or {row.name for row in rows if row.name.startswith(name)}
+        if not matching:
             raise LookupError(f"there is no row {name!r}; there are {', '.join(row.name for row in rows)}")
-    return [row for row in rows if any(row.name.startswith(name) for name in wanted)] if wanted else list(rows)
+        found |= matching
+    return [row for row in rows if row.name in found]

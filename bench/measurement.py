@@ -38,6 +38,13 @@ class Figure:
     def high(self) -> float:
         return max(sample.value for sample in self.samples)
 
+    def over(self, other: Figure) -> float:
+        """This as a multiple of the other: the median of the rounds, in each of which both met the same machine."""
+        if len(self.samples) != len(other.samples):
+            return self.median / other.median
+        pairs = zip(self.samples, other.samples, strict=True)
+        return statistics.median(mine.value / theirs.value for mine, theirs in pairs)
+
     @property
     def cpu(self) -> float | None:
         """Seconds of processor time for an operation, the median of the rounds."""
