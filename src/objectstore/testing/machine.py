@@ -368,7 +368,8 @@ class BackendMachine(RuleBasedStateMachine):
         self.model.uploads.clear()
 
     def _upload(self, index: int) -> tuple[str, Begun]:
-        upload_id = sorted(self.model.uploads)[index % len(self.model.uploads)]
+        # In the order of their beginning: ids are random, and a failure has to come again.
+        upload_id = [*self.model.uploads][index % len(self.model.uploads)]
         return upload_id, self.model.uploads[upload_id]
 
     @precondition(lambda self: self.backend.capabilities.persistent)

@@ -35,7 +35,7 @@ from objectstore.values import ONLY_IF_ABSENT, PutOptions
 
 BREAKS: Final = [0, 1, SMALL, LARGE, 2 * MIB]
 # Turns of the loop after which a write is cancelled; those past its end find it done.
-TURNS: Final = [*range(12), 20, 50]
+TURNS: Final = [*range(8), 10, 15, 30]
 
 
 class FailureTests(Suite):

@@ -89,13 +89,13 @@ class ObjectTests(Suite):
         assert await read(backend, "key") == data
 
     @pytest.mark.parametrize("size", SIZES)
-    @pytest.mark.parametrize("announced", [True, False])
     @contract("write")
-    async def test_chunks_come_back_as_one_object(self, backend: Backend, size: int, announced: bool) -> None:
+    async def test_chunks_come_back_as_one_object(self, backend: Backend, size: int) -> None:
         data = sample(size)
-        info = await backend.put("key", chunked(data, 60 * KIB), PutOptions(size=size if announced else None))
-        assert info.size == size
-        assert await read(backend, "key") == data
+        for announced in (None, size):
+            info = await backend.put("key", chunked(data, 60 * KIB), PutOptions(size=announced))
+            assert info.size == size
+            assert await read(backend, "key") == data
 
     @contract("write")
     async def test_empty_chunks_are_nothing(self, backend: Backend) -> None:
@@ -300,33 +300,30 @@ class DigestTests(Suite):
         assert (await backend.head("key")).digests == wanted
 
     @pytest.mark.parametrize("size", [0, SMALL, LARGE])
-    @pytest.mark.parametrize("algorithm", sorted(_digests(b"")))
     @contract("write")
-    async def test_a_body_with_its_announced_digest_is_stored(
-        self, backend: Backend, size: int, algorithm: str
-    ) -> None:
+    async def test_a_body_with_its_announced_digest_is_stored(self, backend: Backend, size: int) -> None:
         data = sample(size)
-        await backend.put("key", chunked(data), PutOptions(expected={algorithm: _digests(data)[algorithm]}))
-        assert await read(backend, "key") == data
+        for algorithm, digest in _digests(data).items():
+            await backend.put(algorithm, chunked(data), PutOptions(expected={algorithm: digest}))
+            assert await read(backend, algorithm) == data
 
     @pytest.mark.parametrize("size", [0, SMALL, LARGE])
     @pytest.mark.parametrize("whole", [True, False])
-    @pytest.mark.parametrize("algorithm", sorted(_digests(b"")))
     @contract("write")
     async def test_a_body_without_its_announced_digest_changes_nothing(
-        self, backend: Backend, size: int, whole: bool, algorithm: str
+        self, backend: Backend, size: int, whole: bool
     ) -> None:
         data = sample(size)
         right = _digests(data)
-        wrong = PutOptions(expected=right | {algorithm: right[algorithm][:-1] + bytes([right[algorithm][-1] ^ 1])})
-        with pytest.raises(DigestMismatch) as raised:
-            await backend.put("new", data if whole else chunked(data), wrong)
-        assert raised.value.algorithm == algorithm
-        await unchanged(backend, "new", None)
         await backend.put("old", b"old")
         before = await found(backend, "old")
-        with pytest.raises(DigestMismatch):
-            await backend.put("old", data if whole else chunked(data), wrong)
+        for algorithm, digest in right.items():
+            wrong = PutOptions(expected=right | {algorithm: digest[:-1] + bytes([digest[-1] ^ 1])})
+            for key in ("old", "new"):
+                with pytest.raises(DigestMismatch) as raised:
+                    await backend.put(key, data if whole else chunked(data), wrong)
+                assert raised.value.algorithm == algorithm
+        await unchanged(backend, "new", None)
         await unchanged(backend, "old", before)
 
     @contract("write")
