@@ -15,7 +15,7 @@ from pathlib import Path
 
 from objectstore.backends.engine import steps
 from objectstore.backends.engine.blobs import BATCH_SUFFIX, names_of
-from objectstore.backends.engine.directory import Directory, sync_folder, try_lock
+from objectstore.backends.engine.directory import Directory, make_folder, sync_folder, try_lock
 from objectstore.backends.engine.index import Index
 
 
@@ -24,6 +24,7 @@ def sweep(directory: Directory, index: Index, step: Callable[[str], None]) -> in
 
     Nobody makes a folder meanwhile, so one that is not locked has no living owner.
     """
+    make_folder(directory.staging)  # empty in a backup, and so perhaps not in it
     swept = 0
     for folder in sorted(directory.staging.iterdir()):
         if not folder.is_dir():

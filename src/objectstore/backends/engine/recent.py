@@ -1,0 +1,55 @@
+"""Small objects that were read lately, kept for as long as the board says that they have not changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from objectstore.backends.engine.board import Board
+from objectstore.values import ObjectInfo
+
+_OVERHEAD: Final = 1024  # bytes that an entry takes beside its body, about
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """An object whose body is in the index."""
+
+    count: int  # of the board, when it was read
+    info: ObjectInfo
+    data: bytes
+
+
+class Recent:
+    """Holds up to `size` bytes; the entry that was remembered first goes first."""
+
+    def __init__(self, board: Board, size: int) -> None:
+        self._board = board
+        self._room = size
+        self._entries: dict[str, Remembered] = {}
+
+    def find(self, key: str) -> Remembered | None:
+        """The object as it is now, if it is remembered."""
+        found = self._entries.get(key)
+        if found is None:
+            return None
+        if found.count == self._board.count(key):
+            return found
+        self._forget(key)
+        return None
+
+    def moment(self, key: str) -> int | None:
+        """To be asked before the index is read for something to be remembered. None: it would not be certain."""
+        count = self._board.count(key)
+        return None if count & 1 else count
+
+    def remember(self, moment: int, info: ObjectInfo, data: bytes) -> None:
+        if info.key in self._entries:
+            self._forget(info.key)
+        self._entries[info.key] = Remembered(moment, info, data)
+        self._room -= len(data) + _OVERHEAD
+        while self._room < 0:
+            self._forget(next(iter(self._entries)))
+
+    def _forget(self, key: str) -> None:
+        self._room += len(self._entries.pop(key).data) + _OVERHEAD
