@@ -185,6 +185,17 @@ def test_our_own_folder_is_never_listed_whatever_is_asked_for(tmp_path: Path) ->
     with_backend(tmp_path, use)
 
 
+def test_listings_at_the_same_time_each_see_everything(tmp_path: Path) -> None:
+    names = sorted(f"{number:04}" for number in range(900))
+    make_files(tmp_path, *names)
+
+    async def use(backend: FilesystemBackend) -> None:
+        for found in await asyncio.gather(*(all_keys(backend) for _ in range(32))):
+            assert found == names
+
+    with_backend(tmp_path, use)
+
+
 def test_a_folder_that_vanishes_while_it_is_listed_is_no_error(tmp_path: Path) -> None:
     make_files(tmp_path, *(f"{number:03}/file" for number in range(200)))
 

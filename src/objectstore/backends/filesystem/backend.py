@@ -45,7 +45,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _THREADS: Final = 16  # as many syncs may wait for the disk at once; a journal takes them together
-_BLOCK_SIZE: Final = 512 * 1024  # bytes hashed and written in one go
+_BLOCK_SIZE: Final = 256 * 1024  # bytes hashed and written in one go
 _IN_HAND: Final = 64 * 1024  # bytes: what is shorter is read at once rather than sent from the file
 _REMOVED_TOGETHER: Final = 64  # objects whose removals are synced together, each by a descriptor at most
 _PUT: Final = PutOptions()

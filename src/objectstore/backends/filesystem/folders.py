@@ -58,7 +58,8 @@ def opened(root: int, way: Sequence[str]) -> Iterator[int]:
 
 def descend(root: int, way: Sequence[str]) -> int:
     """A descriptor, to be closed by the caller, of the folder found by going `way` from `root`."""
-    folder = os.dup(root)
+    # Not dup, whose descriptors share one position: two listings would take each other's names away.
+    folder = open_folder(".", root)
     for name in way:
         folder = _into(folder, name)
     return folder
@@ -70,7 +71,7 @@ def make(root: int, way: Sequence[str], mode: int, *, for_good: bool = True) -> 
     A folder that another writer made a moment ago is synced by that writer. A journal that has what we then sync in
     the folder has the folder too.
     """
-    folder = os.dup(root)
+    folder = open_folder(".", root)
     for name in way:
         try:
             # Mostly it is there, and being told so costs more than looking.
@@ -106,7 +107,7 @@ def prune(root: int, way: Sequence[str]) -> int:
                 return descend(root, way[:length])
             except (FileNotFoundError, NotADirectoryError):
                 continue
-    return os.dup(root)
+    return open_folder(".", root)
 
 
 def remove_if_hollow(name: str, inside: int) -> bool:
