@@ -381,7 +381,17 @@ def test_a_closed_store_takes_nothing(tmp_path: Path) -> None:
     async def run() -> None:
         async with EngineBackend(tmp_path / "data") as backend:
             pass
-        with pytest.raises(Unavailable):
-            await backend.put("key", SMALL)
+        for refused in (
+            backend.put("key", SMALL),
+            backend.put("key", stream(HUGE)),
+            backend.head("a"),
+            backend.check(),
+        ):
+            with pytest.raises(Unavailable):
+                await refused
+        async with backend:
+            await backend.put("key", LARGE)
+            assert await read(backend, "key") == LARGE
+        assert_sound(tmp_path / "data")
 
     asyncio.run(run())

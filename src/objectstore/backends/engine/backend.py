@@ -150,6 +150,7 @@ class EngineBackend:
         if options.conditions is not UNCONDITIONAL:
             # Now, so that a body that cannot be kept is not taken in; the check that counts is made with the write.
             check(options.conditions, key, self._index.row(key))
+        self._writer.check()
         taken = self._intake.at_hand(body, options) or await self._intake.take(
             body, options.size, options.expected, options.digests
         )
@@ -180,8 +181,7 @@ class EngineBackend:
         return await listing.page(self._index, query)
 
     async def check(self) -> None:
-        if self._writer.failed is not None:
-            raise Unavailable(self._writer.failed)
+        self._writer.check()
         await asyncio.get_running_loop().run_in_executor(self._executor, self._check_disk)
         await self._writer.commit(Probe())
 
@@ -194,6 +194,9 @@ class EngineBackend:
 
     def _open(self) -> tuple[sqlite3.Connection, sqlite3.Connection, Turns]:
         directory = self._directory
+        if sqlite3.sqlite_version_info < schema.OLDEST_SQLITE:
+            oldest = ".".join(map(str, schema.OLDEST_SQLITE))
+            raise ConfigurationError(f"the engine needs SQLite {oldest} or newer; this is {sqlite3.sqlite_version}")
         with ExitStack() as undo:
             undo.enter_context(directory.opening())
             opened = undo.enter_context(ExitStack())

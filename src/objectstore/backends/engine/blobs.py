@@ -35,7 +35,7 @@ class Blobs:
 
     def __init__(self, directory: Directory, durability: Durability, step: Callable[[str], None]) -> None:
         self.directory = directory
-        self.staging = directory.staging / f"{os.getpid()}-{secrets.token_hex(4)}"
+        self.staging = directory.staging  # this process's folder in it, once open
         self.step = step
         self.durable = durability == "full"
         self._lock = threading.Lock()
@@ -46,6 +46,7 @@ class Blobs:
 
     def open(self) -> None:
         """Make this process's folder and lock it. Call while `directory.opening()`, so that nobody sweeps it before."""
+        self.staging = self.directory.staging / f"{os.getpid()}-{secrets.token_hex(4)}"
         self.staging.mkdir(mode=FOLDER_MODE)
         self._process = os.open(self.staging, os.O_RDONLY | os.O_DIRECTORY)
         try_lock(self._process)
@@ -55,6 +56,7 @@ class Blobs:
         """Give the folder up. What is unsettled then stays for the next opening to settle."""
         if self._names and self._unsettled[self._batch] == len(self._names):
             self._marker(self._batch).unlink()
+        self._names, self._unsettled = [], {}
         with contextlib.suppress(OSError):
             self.staging.rmdir()
         os.close(self._process)

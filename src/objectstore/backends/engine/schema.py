@@ -9,12 +9,14 @@ from typing import Final, Literal, TypeAlias
 
 from objectstore.backends.engine.directory import FILE_MODE, sync_folder
 
+OLDEST_SQLITE: Final = (3, 38, 0)  # has the JSON functions built in
 Durability: TypeAlias = Literal["full", "relaxed"]
 
 PAGE_SIZE: Final = 4096  # bytes
 CHECKPOINT_PAGES: Final = 1000  # of the log, after which it is moved into the database
 _CHECKPOINT_AT_LATEST: Final = 4 * CHECKPOINT_PAGES  # by SQLite itself, should the writer have miscounted
-_BUSY_TIMEOUT: Final = 30.0  # seconds; only ever waited for when a foreign program holds the index
+_WRITE_TIMEOUT: Final = 30.0  # seconds; only ever waited for when a foreign program holds the index
+_READ_TIMEOUT: Final = 1.0  # seconds; readers wait only while the log of a crashed process is read again
 _STATEMENTS: Final = 128
 _SYNCHRONOUS: Final = {"full": "FULL", "relaxed": "NORMAL"}
 
@@ -80,7 +82,7 @@ INSERT INTO sequence (id, last) VALUES (1, 0);
 def create(path: Path) -> None:
     """Make an empty index, durably. A half-made one is completed, a whole one left alone."""
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, FILE_MODE))
-    connection = _connect(path)
+    connection = _connect(path, _WRITE_TIMEOUT)
     try:
         connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
         connection.execute("PRAGMA journal_mode = WAL")
@@ -94,7 +96,7 @@ def create(path: Path) -> None:
 
 def open_for_writing(path: Path, durability: Durability) -> sqlite3.Connection:
     """The one connection of a process that writes."""
-    connection = _connect(path)
+    connection = _connect(path, _WRITE_TIMEOUT)
     connection.execute(f"PRAGMA synchronous = {_SYNCHRONOUS[durability]}")
     # Some builds overwrite what is deleted with zeros, which doubles the cost of deleting.
     connection.execute("PRAGMA secure_delete = OFF")
@@ -105,18 +107,18 @@ def open_for_writing(path: Path, durability: Durability) -> sqlite3.Connection:
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
     """A connection that cannot write."""
-    connection = _connect(path)
+    connection = _connect(path, _READ_TIMEOUT)
     connection.execute("PRAGMA query_only = ON")
     connection.execute("PRAGMA cache_size = -32768")
     return connection
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path, timeout: float) -> sqlite3.Connection:
     # Autocommit: transactions are begun by name. Used by one thread at a time, though not by the one that opened it.
     return sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=rw",
         uri=True,
-        timeout=_BUSY_TIMEOUT,
+        timeout=timeout,
         isolation_level=None,
         check_same_thread=False,
         cached_statements=_STATEMENTS,

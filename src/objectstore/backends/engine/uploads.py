@@ -88,6 +88,7 @@ class EngineUploads:
         self._unfinished(upload_id)
         if not 1 <= number <= MAX_PARTS:
             raise InvalidPart(f"parts are numbered from 1 to {MAX_PARTS}; this one is {number}")
+        self._writer.check()
         taken = await self._intake.take(body, options.size, options.expected, options.digests)
         put = _PutPart(upload_id, number, taken.body, self._etags.next())
         return part_of(await commit(self._writer, put, taken))

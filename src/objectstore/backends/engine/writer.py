@@ -135,6 +135,13 @@ class Writer:
             await pending.outlast()
             raise
 
+    def check(self) -> None:
+        """Whether it still commits. Raises Unavailable with the reason."""
+        if self.failed is not None:
+            raise Unavailable(self.failed)
+        if self._closed:
+            raise Unavailable("the store is closed")
+
     def close(self) -> None:
         """Commit what waits, then end. Not on the loop; what was waited for is told to the loop before this returns."""
         self._closed = True
