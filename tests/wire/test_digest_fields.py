@@ -77,6 +77,8 @@ def test_names_are_those_of_the_registry(value: bytes, names: set[str]) -> None:
         b"sha-256=" + OF_HELLO,
         b"sha-256=:" + OF_HELLO,
         b"sha-256=" + OF_HELLO + b":",
+        b"sha-256=x" + OF_HELLO + b":",
+        b"sha-256=:" + OF_HELLO + b"x",
         b'sha-256="' + OF_HELLO + b'"',
         b"sha-256=:" + OF_HELLO[:-4] + b":",
         b"sha-256=:" + b"AAAA" + OF_HELLO + b":",
