@@ -94,12 +94,6 @@ def test_an_error_that_is_cut_short_is_still_one(client: Both, server: Scripted)
         client.get("k")
 
 
-def test_an_error_without_end_is_read_a_little(client: Both, server: Scripted) -> None:
-    server.plays(answer(403, b"x" * 8_000_000, length=1 << 60, keep=False))
-    with pytest.raises(Forbidden):
-        client.get("k")
-
-
 def test_an_absent_object_is_told_by_its_key(client: Both, server: Scripted) -> None:
     server.plays(*[answer(404, b"", [("x-error-code", "not_found")])] * 2)
     with pytest.raises(NotFound, match="'some/key'"):

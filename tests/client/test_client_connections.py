@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import multiprocessing
 import os
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
@@ -79,6 +81,22 @@ def test_a_store_goes_along_from_one_event_loop_to_the_next(live: str) -> None:
 
     assert asyncio.run(use()) == b"x"
     assert asyncio.run(use()) == b"x"
+
+
+def test_a_loop_that_ended_without_a_word_takes_its_connections_along(live: str) -> None:
+    with warnings.catch_warnings():
+        # Nobody closed them, and Python says so when it collects them.
+        warnings.simplefilter("ignore", ResourceWarning)
+        _use_in_two_loops(AsyncRestStore.create(live, TOKEN))
+        gc.collect()
+
+
+def _use_in_two_loops(store: AsyncRestStore) -> None:
+    async def use() -> bool:
+        return await store.exists("loops/none")
+
+    assert asyncio.run(use()) is False
+    assert asyncio.run(use()) is False
 
 
 def _in_child(store: RestStore, told: Connection) -> None:
