@@ -12,7 +12,7 @@ from scenes import HUGE, LARGE, SMALL, assert_sound, blob_files, garbage, index_
 
 from objectstore.backends.engine import steps
 from objectstore.backends.engine.backend import EngineBackend
-from objectstore.errors import AlreadyExists, DigestMismatch, UploadNotFound
+from objectstore.errors import AlreadyExists, DigestMismatch, InvalidPart, UploadNotFound
 from objectstore.values import ONLY_IF_ABSENT, Attributes, PutOptions
 
 PLAIN = PutOptions()
@@ -273,5 +273,26 @@ def test_an_upload_keeps_all_that_it_was_begun_with(tmp_path: Path) -> None:
             assert (await backend.uploads.get(begun.upload_id)).completed == info
         assert (info.etag, info.attributes, set(info.digests)) == ("chosen", options.attributes, {"sha-256", "crc32"})
         assert begun.conditions == ONLY_IF_ABSENT
+
+    asyncio.run(run())
+
+
+def test_a_part_sent_again_during_the_completion_is_not_taken_for_the_one_named(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+
+    async def run() -> None:
+        gate = Gate(steps.AFTER_SYNC)
+        async with EngineBackend(root, step=gate.step) as backend:
+            upload_id, parts = await _upload(backend)
+            gate.armed = True
+            completing = asyncio.create_task(backend.uploads.complete(upload_id, parts))
+            await asyncio.to_thread(gate.waiting.wait)
+            again = await backend.uploads.put_part(upload_id, 2, b"another body", PLAIN)
+            gate.go.set()
+            with pytest.raises(InvalidPart):
+                await completing
+            await backend.uploads.complete(upload_id, [parts[0], (2, again.etag), parts[2]])
+            assert await read(backend, "key") == LARGE + b"another body" + HUGE
+        assert_sound(root)
 
     asyncio.run(run())
