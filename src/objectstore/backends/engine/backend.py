@@ -16,6 +16,7 @@ from typing import Final, Self
 
 from objectstore.backends.engine import listing, recovery, schema, steps
 from objectstore.backends.engine.blobs import Blobs
+from objectstore.backends.engine.board import Board
 from objectstore.backends.engine.directory import Directory, make_folder
 from objectstore.backends.engine.etags import Etags
 from objectstore.backends.engine.failures import translate
@@ -23,6 +24,7 @@ from objectstore.backends.engine.garbage import Collector
 from objectstore.backends.engine.index import Index, ReadIndex
 from objectstore.backends.engine.intake import Intake, commit
 from objectstore.backends.engine.operations import Copy, Delete, DeleteMany, Probe, Put, check
+from objectstore.backends.engine.recent import Recent
 from objectstore.backends.engine.rows import Row, info_of, microseconds
 from objectstore.backends.engine.schema import Durability
 from objectstore.backends.engine.turns import Turns
@@ -51,6 +53,7 @@ from objectstore.values import (
 
 INLINE_LIMIT: Final = 64 * 1024  # bytes; measured, see docs/engine.md
 GRACE: Final = timedelta(seconds=60)
+_RECENT_SIZE: Final = 16 * 1024 * 1024  # bytes of small objects kept in memory, in each process
 _TURN_TIMEOUT: Final = 30.0  # seconds
 _THREADS: Final = 8  # that hash, write and sync; more than cores, since most wait for the disk
 _NAME: Final = "EngineStore"
@@ -112,12 +115,13 @@ class EngineBackend:
         return self._writer.stats
 
     async def __aenter__(self) -> Self:
-        reading, writing, turns = await asyncio.to_thread(self._open)
+        reading, writing, turns, self._board = await asyncio.to_thread(self._open)
         self._reading = reading
+        self._recent = Recent(self._board, _RECENT_SIZE)
         self._index = ReadIndex(reading)
         self._etags = Etags()
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="objectstore-blobs")
-        self._writer = Writer(self._directory, writing, turns, self._now, self._step)
+        self._writer = Writer(self._directory, writing, turns, self._board, self._now, self._step)
         self._intake = Intake(self._blobs, self._executor, self._inline_limit)
         self._uploads = EngineUploads(
             self._directory, self._index, self._writer, self._intake, self._executor, self._etags
@@ -158,9 +162,12 @@ class EngineBackend:
         return info_of(await commit(self._writer, put, taken))
 
     def get(self, key: str, options: GetOptions = _GET) -> AbstractAsyncContextManager[Reading]:
-        return _Opened(self._index, self._blobs, key, options)
+        return _Opened(self._index, self._recent, self._blobs, key, options)
 
     async def head(self, key: str) -> ObjectInfo:
+        recent = self._recent.find(key)
+        if recent is not None:
+            return recent.info
         row = self._index.row(key)
         if row is None:
             raise NotFound(key)
@@ -192,7 +199,7 @@ class EngineBackend:
         """
         return await self._collector.collect()
 
-    def _open(self) -> tuple[sqlite3.Connection, sqlite3.Connection, Turns]:
+    def _open(self) -> tuple[sqlite3.Connection, sqlite3.Connection, Turns, Board]:
         directory = self._directory
         if sqlite3.sqlite_version_info < schema.OLDEST_SQLITE:
             oldest = ".".join(map(str, schema.OLDEST_SQLITE))
@@ -208,11 +215,12 @@ class EngineBackend:
                 self._blobs.open()
                 opened.callback(self._blobs.close)
                 turns = opened.enter_context(closing(Turns(directory, _TURN_TIMEOUT)))
+                board = opened.enter_context(closing(Board(directory.changes)))
                 writing = schema.open_for_writing(directory.index, self._durability)
             except (OSError, sqlite3.Error) as error:
                 raise ConfigurationError(f"the data directory {directory.root} cannot be used: {error}") from error
             opened.pop_all()
-            return reading, writing, turns
+            return reading, writing, turns, board
 
     def _fill(self) -> None:
         self._step(steps.AFTER_FORMAT)
@@ -224,6 +232,7 @@ class EngineBackend:
     def _close(self) -> None:
         self._reading.close()
         self._writer.close()
+        self._board.close()
         self._executor.shutdown()
         self._blobs.close()
 
@@ -242,26 +251,34 @@ class EngineBackend:
 class _Opened(AbstractAsyncContextManager[Reading]):
     """An object being read. A class, since a generator would cost as much as the reading."""
 
-    __slots__ = ("_blobs", "_fd", "_index", "_key", "_options")
+    __slots__ = ("_blobs", "_fd", "_index", "_key", "_options", "_recent")
 
-    def __init__(self, index: Index, blobs: Blobs, key: str, options: GetOptions) -> None:
+    def __init__(self, index: Index, recent: Recent, blobs: Blobs, key: str, options: GetOptions) -> None:
         self._index = index
+        self._recent = recent
         self._blobs = blobs
         self._key = key
         self._options = options
         self._fd = -1
 
     async def __aenter__(self) -> Reading:
+        recent = self._recent.find(self._key)
+        if recent is not None:
+            return self._inline(recent.info, recent.data)
+        moment = self._recent.moment(self._key)
         found = self._index.row_and_body(self._key)
         if found is None:
             raise NotFound(self._key)
         row, data = found
         info = info_of(row)
-        if self._options is not _GET:
-            check_read(self._options.conditions, info)
-        start, stop = resolve(self._options.range, row.size)
         if row.blob is None:
-            return Reading(info, start, stop, Inline(self._in_hand(row, data, start, stop)))
+            data = data or b""
+            if len(data) != row.size:
+                raise Corrupted(f"the body of {self._key!r} in the index is not what was written")
+            if moment is not None:
+                self._recent.remember(moment, info, data)
+            return self._inline(info, data)
+        start, stop = self._wanted(info)
         if not self._open(row, row.blob):
             # Overwritten or deleted, and unlinked, since the row was read: a process that slept for the whole grace.
             return await self.__aenter__()
@@ -274,12 +291,15 @@ class _Opened(AbstractAsyncContextManager[Reading]):
             os.close(self._fd)
             self._fd = -1
 
-    def _in_hand(self, row: Row, data: bytes | None, start: int, stop: int) -> bytes:
-        if len(data or b"") != row.size:
-            raise Corrupted(f"the body of {self._key!r} in the index is not what was written")
-        if data is None:
-            return b""
-        return data if stop - start == row.size else data[start:stop]
+    def _inline(self, info: ObjectInfo, data: bytes) -> Reading:
+        start, stop = self._wanted(info)
+        return Reading(info, start, stop, Inline(data if stop - start == info.size else data[start:stop]))
+
+    def _wanted(self, info: ObjectInfo) -> tuple[int, int]:
+        if self._options is _GET:
+            return 0, info.size
+        check_read(self._options.conditions, info)
+        return resolve(self._options.range, info.size)
 
     def _open(self, row: Row, blob: str) -> bool:
         """Open the blob. False: look again, the row has changed meanwhile."""

@@ -4,6 +4,7 @@
     DATA/index.sqlite3              what is stored (`schema.py`)
     DATA/blobs/ab/<blob>            large bodies, a file each, never changed
     DATA/staging/<process>/<blob>   large bodies being written, a folder for each process that has the store open
+    DATA/changes                    counters that tell readers what has changed (`board.py`)
 
 Locks are `flock`s on the folders themselves, so that they need no files and end with the process:
 DATA while opening, `staging` and `blobs` for taking turns at writing, `staging/<process>` for "alive".
@@ -25,6 +26,7 @@ from objectstore.errors import ConfigurationError
 
 FORMAT_NAME: Final = "objectstore engine"
 FORMAT_VERSION: Final = 1
+GUESTS: Final = frozenset({"tokens.json", "tokens.json.lock"})  # of the server, which keeps them beside its data
 FOLDER_MODE: Final = 0o700
 FILE_MODE: Final = 0o600
 RESERVE: Final = 16 * 1024 * 1024  # bytes of the disk that only deleting may use
@@ -39,6 +41,7 @@ class Directory:
         self.root = root
         self.format = root / "FORMAT"
         self.index = root / "index.sqlite3"
+        self.changes = root / "changes"
         self.blobs = root / "blobs"
         self.staging = root / "staging"
 
@@ -104,8 +107,9 @@ class Directory:
             )
 
     def _refuse_foreign(self) -> None:
-        # What a crash leaves of the very first step is ours.
-        foreign = sorted(entry.name for entry in self.root.iterdir() if not entry.name.startswith(".FORMAT-"))
+        # What a crash leaves of the very first step is ours, and tokens may be made before there are objects.
+        names = {entry.name for entry in self.root.iterdir() if not entry.name.startswith(".FORMAT-")}
+        foreign = sorted(names - GUESTS)
         if foreign:
             raise ConfigurationError(
                 f"{self.root} is not a data directory of this store and not empty (it holds {foreign[0]!r}); "

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from objectstore.backends.engine.index import Index
@@ -39,6 +40,11 @@ class Transaction:
     def changed(self) -> bool:
         """Whether there is anything to commit."""
         return self._swept or self._seq != self._began_at
+
+    @property
+    def changed_keys(self) -> AbstractSet[str]:
+        """The keys of objects that were written or removed."""
+        return self._changed
 
     def next_seq(self) -> int:
         """The number of one more change."""

@@ -18,6 +18,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeAlias, TypeVar
 
 from objectstore.backends.engine import steps
+from objectstore.backends.engine.board import Board
 from objectstore.backends.engine.directory import Directory, nearly_full
 from objectstore.backends.engine.failures import leaves_doubt, translate
 from objectstore.backends.engine.operations import Operation
@@ -97,12 +98,14 @@ class Writer:
         directory: Directory,
         connection: sqlite3.Connection,
         turns: Turns,
+        board: Board,
         now: Callable[[], int],
         step: Callable[[str], None],
     ) -> None:
         self._directory = directory
         self._connection = connection
         self._turns = turns
+        self._board = board
         self._now = now
         self._step = step
         self._loop = asyncio.get_running_loop()
@@ -232,6 +235,7 @@ class Writer:
         if not transaction.changed:
             self._roll_back()
             return
+        changing = self._board.begin(transaction.changed_keys)
         try:
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
@@ -239,6 +243,8 @@ class Writer:
             self._note(error)
             _fail(group, _translated(error))
             return
+        finally:
+            self._board.end(changing)
         self._unchecked += _pages_of(group)
         self._commits += 1
         self._operations += len(group)
