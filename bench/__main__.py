@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import os
 import shlex
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -44,12 +45,9 @@ def main() -> int:
         return 2
     # Loads that are no programs of their own run here.
     os.sched_setaffinity(0, LOAD_CORES)
-    try:
-        _run(arguments, rows)
-    except load.LoadError as error:
-        print(f"python -m bench: {error}", file=sys.stderr)
-        return 1
-    return 0
+    # What was started is ended and what was written is removed, also then.
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(143))
+    return 0 if _run(arguments, rows) else 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -102,7 +100,8 @@ def _scale(arguments: argparse.Namespace) -> Scale:
     )
 
 
-def _run(arguments: argparse.Namespace, rows: Sequence[Row]) -> None:
+def _run(arguments: argparse.Namespace, rows: Sequence[Row]) -> bool:
+    """Measure, print and save; whether nothing failed."""
     scale, date, began = _scale(arguments), datetime.now(UTC), time.monotonic()
     described = machine.describe(ROOT)
     with opened(arguments.folder, scale) as stage:
@@ -122,6 +121,7 @@ def _run(arguments: argparse.Namespace, rows: Sequence[Row]) -> None:
     report.save(made, arguments.json)
     page.write(made, arguments.json.with_suffix(".html"))
     print(f"\nin {arguments.json} and {arguments.json.with_suffix('.html')}", file=sys.stderr)
+    return not any(row.failed for row in results)
 
 
 if __name__ == "__main__":

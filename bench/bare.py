@@ -36,10 +36,10 @@ Work: TypeAlias = Literal["engine-get", "engine-put", "sqlite", "files", "sha-25
 def lane(work: Work, size: int, at_once: int = 1, *, store: Store | None = None) -> Lane:
     """Measures this work, with bodies of `size` bytes, so many at once; a page is of a large store."""
 
-    def measure(stage: Stage, _turn: int) -> Sample:
+    def measure(stage: Stage, turn: int) -> Sample:
         os.sync()
         folder = stage.folder if store is None else stage.filled(store)
-        command = ["-m", "bench.bare", work, str(folder), str(size), str(at_once), str(stage.scale.seconds)]
+        command = ["-m", "bench.bare", work, str(folder), str(size), str(at_once), str(stage.seconds(turn))]
         done = subprocess.run(
             pinned(SERVER_CORES, sys.executable, *command), check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT
         )

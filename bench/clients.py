@@ -17,8 +17,8 @@ from typing import Final, Literal, Self, TypeAlias
 import httpx2
 
 from bench.contestants import ROOT
-from bench.load import LoadError, download, metered, upload
-from bench.measurement import Sample
+from bench.load import download, metered, upload
+from bench.measurement import LoadError, Sample
 from bench.processes import LOAD_CORES, pinned
 from bench.rows.row import Lane
 from bench.seeding import KIB
@@ -48,7 +48,7 @@ def lane(client: Client, work: Work, server_name: str) -> Lane:
                 upload(server, target, stage.body(number))
                 target += "0"
         base = server.url if client in {"sync", "async"} else server.url + server.path
-        command = ["-m", "bench.clients", client, work, base, target, str(number), str(scale.seconds)]
+        command = ["-m", "bench.clients", client, work, base, target, str(number), str(stage.seconds(turn))]
         with metered(server) as meter:
             done = subprocess.run(
                 pinned(LOAD_CORES, sys.executable, *command),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Final, Self
 
-from bench.load import LoadError
+from bench.measurement import LoadError
 
 _AT_ONCE: Final = 1 << 20  # bytes
 

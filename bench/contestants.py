@@ -19,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final, Literal, Protocol, TypeAlias
 
+from bench.measurement import LoadError
 from bench.processes import BOTH_CORES, SERVER_CORES, Program, free_port, pinned, running, script
 from bench.seeding import Seed, seed_engine, seed_files
 
@@ -254,14 +255,14 @@ def _announced(program: Program, log: Path) -> tuple[str, int]:
             token = line.split()[1]
         elif line.startswith("serving "):
             return token, int(line.rpartition(":")[2])
-    raise RuntimeError(f"the server ended before it served:\n{log.read_text()}")
+    raise LoadError(f"the server ended before it served:\n{log.read_text()}")
 
 
 def _wait(program: Program, port: int, log: Path) -> None:
     deadline = time.monotonic() + _PATIENCE
     while not answers(port, "/"):
         if program.process.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"{program.process.args!r} does not answer:\n{log.read_text()}")
+            raise LoadError(f"{program.process.args!r} does not answer:\n{log.read_text()}")
         time.sleep(_POLL)
 
 

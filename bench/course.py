@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import time
 from collections.abc import Iterable, Sequence
 
-from bench.measurement import Figure, RowResult, Sample
+from bench.measurement import Figure, LoadError, RowResult, Sample
 from bench.rows.row import Row
 from bench.stage import Missing, Stage
 
@@ -22,21 +23,34 @@ def _measure(stage: Stage, row: Row) -> RowResult:
     began = time.monotonic()
     samples: dict[str, list[Sample]] = {}
     missing: dict[str, str] = {}
-    warm_up = stage.scale.warm_up and not row.once
+    failed: dict[str, str] = {}
     for turn in range(1 if row.once else stage.scale.turns):
         for name, lane in row.lanes.items():
-            if name in missing:
+            if name in missing or name in failed:
                 continue
             try:
                 sample = lane(stage, turn)
             except Missing as reason:
                 missing[name] = str(reason)
-                continue
-            if turn or not warm_up:
-                samples.setdefault(name, []).append(sample)
+            except (LoadError, OSError, subprocess.SubprocessError) as reason:
+                # The others are measured all the same; what this one did before says nothing.
+                failed[name] = str(reason)
+                samples.pop(name, None)
+                print(f"{row.title}: {name} failed: {reason}", file=sys.stderr, flush=True)
+            else:
+                if row.once or not stage.warms_up(turn):
+                    samples.setdefault(name, []).append(sample)
     figures = {name: Figure(found) for name, found in samples.items()}
     _tell(row, figures, time.monotonic() - began)
-    return RowResult(name=row.name, title=row.title, unit=row.unit, how=row.how, figures=figures, missing=missing)
+    return RowResult(
+        name=row.name,
+        title=row.title,
+        unit=row.unit,
+        how=row.how,
+        figures=figures,
+        missing=missing,
+        failed=failed,
+    )
 
 
 def _tell(row: Row, figures: dict[str, Figure], seconds: float) -> None:

@@ -16,17 +16,13 @@ from pathlib import Path
 from typing import Final, Literal, Required, TypedDict, Unpack
 
 from bench.contestants import Server
-from bench.measurement import Sample
+from bench.measurement import LoadError, Sample
 from bench.processes import LOAD_CORES, pinned
 from bench.seeding import Seed
 
 _SCRIPT: Final = Path(__file__).with_name("load.lua")
 _MARK: Final = "RESULT "
 Method = Literal["GET", "HEAD", "PUT", "DELETE"]
-
-
-class LoadError(Exception):
-    """The load was not served as it should have been, so there is nothing to measure."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

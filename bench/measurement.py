@@ -10,6 +10,10 @@ from typing import Literal, TypeAlias
 Unit: TypeAlias = Literal["/s", "MB/s", "ms", "keys/s", "MiB", "s"]
 
 
+class LoadError(Exception):
+    """The load was not served as it should have been, so there is nothing to measure."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
     """One contestant at one piece of work, once."""
@@ -59,14 +63,15 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowResult:
-    """All contestants at one piece of work. What could not be measured is told in `missing`."""
+    """All contestants at one piece of work. What could not be measured is told, too."""
 
     name: str
     title: str
     unit: Unit
     how: str  # is it measured
     figures: Mapping[str, Figure]  # by contestant
-    missing: Mapping[str, str] = field(default_factory=dict)  # contestant to reason
+    missing: Mapping[str, str] = field(default_factory=dict)  # contestant to what is not installed
+    failed: Mapping[str, str] = field(default_factory=dict)  # contestant to reason
 
     @property
     def lower_is_better(self) -> bool:

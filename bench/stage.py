@@ -94,6 +94,14 @@ class Stage:
         self._servers: dict[str, tuple[Server, ExitStack]] = {}
         self._held: set[str] = set()
 
+    def warms_up(self, turn: int) -> bool:
+        """Whether what is measured in this turn does not count."""
+        return turn == 0 and self.scale.warm_up
+
+    def seconds(self, turn: int) -> int:
+        """That a sample of small requests takes."""
+        return 1 if self.warms_up(turn) else self.scale.seconds
+
     def close(self) -> None:
         while self._servers:
             _, (_, running) = self._servers.popitem()

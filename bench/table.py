@@ -24,6 +24,8 @@ def lines(rows: Sequence[RowResult]) -> Iterator[str]:
             )
         for name, reason in row.missing.items():
             yield f"  {name:<30} {reason}"
+        for name, reason in row.failed.items():
+            yield f"  {name:<30} FAILED: {reason}"
     yield ""
     yield f"  {'':<62} {'wanted':<62} {'granian':>12} {'uvicorn':>12}"
     for goal, reached in judged(rows):

@@ -14,8 +14,8 @@ from urllib.parse import urlencode
 from bench import bare
 from bench.connection import Connection
 from bench.contestants import Server
-from bench.load import LoadError, metered
-from bench.measurement import Sample
+from bench.load import metered
+from bench.measurement import LoadError, Sample
 from bench.rows.row import Lane, Row
 from bench.stage import Stage, Store
 

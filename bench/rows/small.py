@@ -21,9 +21,9 @@ _NEW_KEYS: Final = 10_000_000  # more than a turn can write
 
 
 def _reading(name: str, seed: SeedName, connections: int, method: Method = "GET") -> Lane:
-    def measure(stage: Stage, _turn: int) -> Sample:
+    def measure(stage: Stage, turn: int) -> Sample:
         keys = stage.seed(seed)
-        return rate(stage.server(name), method, keys, connections=connections, seconds=stage.scale.seconds)
+        return rate(stage.server(name), method, keys, connections=connections, seconds=stage.seconds(turn))
 
     return measure
 
@@ -40,7 +40,7 @@ def _writing(name: str, seed: SeedName, connections: int) -> Lane:
             first=(turn * 2 + (connections > 1)) * _NEW_KEYS,
             mode="sequence",
             connections=connections,
-            seconds=stage.scale.seconds,
+            seconds=stage.seconds(turn),
         )
 
     return measure

@@ -10,8 +10,8 @@ from typing import Final
 
 from bench.connection import Connection
 from bench.contestants import Server
-from bench.load import LoadError, download, metered, rate, upload, uploading, wrk
-from bench.measurement import Sample
+from bench.load import download, metered, rate, upload, uploading, wrk
+from bench.measurement import LoadError, Sample
 from bench.processes import BOTH_CORES, LOAD_CORES, SERVER_CORES
 from bench.rows.row import Lane, Row
 from bench.seeding import MIB
@@ -22,27 +22,27 @@ _MANY: Final = 64  # transfers at once
 
 
 def _quiet(name: str) -> Lane:
-    def measure(stage: Stage, _turn: int) -> Sample:
-        return _slowest(stage, stage.server(name))
+    def measure(stage: Stage, turn: int) -> Sample:
+        return _slowest(stage, stage.server(name), stage.seconds(turn))
 
     return measure
 
 
 def _beside_an_upload(name: str) -> Lane:
-    def measure(stage: Stage, _turn: int) -> Sample:
+    def measure(stage: Stage, turn: int) -> Sample:
         server = stage.server(name)
         body = stage.body(min(stage.scale.large, 256 * MIB))
         os.sync()
         with uploading(server, f"{stage.seed('big').folder}/neighbour", body):
-            return _slowest(stage, server)
+            return _slowest(stage, server, stage.seconds(turn))
 
     return measure
 
 
-def _slowest(stage: Stage, server: Server) -> Sample:
+def _slowest(stage: Stage, server: Server, seconds: int) -> Sample:
     """Milliseconds that all but the slowest hundredth stay under."""
     with metered(server) as meter:
-        answered = wrk(server, "GET", stage.seed("small"), connections=32, seconds=max(2, stage.scale.seconds))
+        answered = wrk(server, "GET", stage.seed("small"), connections=32, seconds=seconds)
     return Sample(value=answered.p99 * 1000, peak=meter.peak, command=answered.command)
 
 
@@ -77,13 +77,13 @@ def _forget(path: Path) -> None:
 
 
 def _scaled(name: str, cores: Sequence[int], threads: int) -> Lane:
-    def measure(stage: Stage, _turn: int) -> Sample:
+    def measure(stage: Stage, turn: int) -> Sample:
         return rate(
             stage.server(name),
             "GET",
             stage.seed("small"),
             connections=32 * threads,
-            seconds=stage.scale.seconds,
+            seconds=stage.seconds(turn),
             threads=threads,
             cores=cores,
         )
@@ -150,7 +150,7 @@ ROWS: Final = (
         unit="MiB",
         how="one curl with 64 transfers at once; the most that the largest process held",
         seeds=("big",),
-        lanes={name: _downloads(name) for name in (*_OURS, "nginx")},
+        lanes={name: _downloads(name) for name in _OURS},
         once=True,
     ),
     Row(
@@ -160,7 +160,7 @@ ROWS: Final = (
         how="one curl with 64 transfers at once, of 128 MiB each so that the disk holds them; the most that the "
         "largest process held",
         seeds=("big",),
-        lanes={name: _uploads(name) for name in (*_OURS, "nginx")},
+        lanes={name: _uploads(name) for name in _OURS},
         once=True,
     ),
     Row(
