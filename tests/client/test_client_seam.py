@@ -11,7 +11,7 @@ import pytest
 
 from client.both import Kind
 from client.scripted import info
-from objectstore import AsyncRestStore, Corrupted, Forbidden, RestStore
+from objectstore import AsyncRestStore, ByteRange, Corrupted, Forbidden, From, RestStore
 from objectstore.client.drivers import AsyncDriver, Driver
 from objectstore.client.site import parse_site
 from objectstore.client.transport import AsyncOutgoing, Outgoing
@@ -70,17 +70,17 @@ class AsyncPrepared(Prepared):
         self.closed = True
 
 
-def get(kind: Kind, *answers: Answer) -> bytes:
+def get(kind: Kind, *answers: Answer, wanted: ByteRange | None = None) -> bytes:
     if kind == "sync":
         transport = Prepared(list(answers))
         with RestStore(Driver(SITE, transport, RETRIES)) as store:
-            data = store.get("k")
+            data = store.get("k", range=wanted)
     else:
         transport = AsyncPrepared(list(answers))
 
         async def main() -> bytes:
             async with AsyncRestStore(AsyncDriver(SITE, transport, RETRIES)) as store:
-                return await store.get("k")
+                return await store.get("k", range=wanted)
 
         data = asyncio.run(main())
     _check(transport)
@@ -126,6 +126,12 @@ def test_what_is_whole_is_given(kind: Kind) -> None:
 def test_what_is_not_is_never_returned(kind: Kind, data: bytes) -> None:
     with pytest.raises(Corrupted):
         get(kind, found(data))
+
+
+@pytest.mark.parametrize("data", [DATA[4:-1], DATA[4:] + b"x"], ids=["short", "long"])
+def test_a_range_is_counted(kind: Kind, data: bytes) -> None:
+    with pytest.raises(Corrupted, match="of the 6 announced"):
+        get(kind, found(data, 4), wanted=From(4))
 
 
 @pytest.mark.parametrize("data", [DATA + b"x", b"9876543210"], ids=["long", "wrong"])

@@ -116,6 +116,8 @@ class _Way:
         self.host = self.url.netloc.decode()
         self.timeout = timeout
         self._timeouts = {"connect": timeout, "read": timeout, "write": timeout, "pool": timeout}
+        self._proxy = self._find_proxy()
+        self._tls = self._make_tls()
         self._limits = httpx2.Limits(
             max_connections=max_connections, max_keepalive_connections=max_connections, keepalive_expiry=_IDLE
         )
@@ -129,16 +131,19 @@ class _Way:
         return httpx2.Request(method, self.url, headers=headers, stream=stream, extensions=extensions)
 
     def pool(self) -> httpx2.HTTPTransport:
-        return httpx2.HTTPTransport(verify=self._tls(), proxy=self._proxy(), limits=self._limits)
+        return httpx2.HTTPTransport(verify=self._tls, proxy=self._proxy, limits=self._limits)
 
     def async_pool(self) -> httpx2.AsyncHTTPTransport:
-        return httpx2.AsyncHTTPTransport(verify=self._tls(), proxy=self._proxy(), limits=self._limits)
+        return httpx2.AsyncHTTPTransport(verify=self._tls, proxy=self._proxy, limits=self._limits)
 
-    def _tls(self) -> ssl.SSLContext | bool:
-        # Loading the certificates of all authorities takes a quarter of a second; plain HTTP has no use for them.
-        return True if self.url.scheme == "https" or self._proxy() else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    def _make_tls(self) -> ssl.SSLContext:
+        # Loading the certificates of all authorities takes a quarter of a second: once for all pools to come, and not
+        # at all for plain HTTP.
+        if self.url.scheme == "https" or self._proxy:
+            return httpx2.create_ssl_context()
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
-    def _proxy(self) -> str | None:
+    def _find_proxy(self) -> str | None:
         if proxy_bypass(self.host):
             return None
         proxies = getproxies()
