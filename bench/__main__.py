@@ -14,19 +14,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from bench import course, document, load, machine, page, report, table
+from bench import catalogue, course, document, load, machine, page, report, table
 from bench.contestants import ROOT
 from bench.processes import LOAD_CORES
-from bench.rows import clients, large, listing, small, strain
 from bench.rows.row import Row
 from bench.stage import FULL, QUICK, TINY, Scale, opened
 
 _RESULTS: Final = ROOT / "bench" / "results"
 _PAGE: Final = ROOT / "docs" / "performance.md"
-_ROWS: Final = (*small.ROWS, *large.ROWS, *listing.ROWS, *strain.ROWS, *clients.ROWS)
 _SCALES: Final = {"full": FULL, "quick": QUICK, "tiny": TINY}
-# Enough to see where one stands, in less than two minutes.
-_QUICK_ROWS: Final = ("get-1k", "head", "get-64k", "put-1k", "put-64k", "get-1g", "put-1g", "page-1m", "client-sync")
 
 
 def main() -> int:
@@ -54,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m bench",
         description="Measure the store beside what a user would pick instead, and print one table.",
-        epilog=f"rows: {', '.join(row.name for row in (*_ROWS, listing.MOST))}",
+        epilog=f"rows: {', '.join(row.name for row in (*catalogue.ROWS, *catalogue.ON_REQUEST))}",
     )
     parser.add_argument("--quick", action="store_const", const="quick", default="full", dest="scale", help="in 2 min")
     parser.add_argument("--tiny", action="store_const", const="tiny", dest="scale", help="only to see that it works")
@@ -83,10 +79,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _rows(arguments: argparse.Namespace) -> list[Row]:
-    names = arguments.only or (_QUICK_ROWS if arguments.scale == "quick" else ())
-    rows = course.chosen((*_ROWS, listing.MOST), names) if names else list(_ROWS)
-    if arguments.ten_million and listing.MOST not in rows:
-        rows.append(listing.MOST)
+    names = arguments.only or (catalogue.QUICK if arguments.scale == "quick" else ())
+    rows = course.chosen((*catalogue.ROWS, *catalogue.ON_REQUEST), names) if names else list(catalogue.ROWS)
+    if arguments.ten_million:
+        rows += [row for row in catalogue.ON_REQUEST if row not in rows]
     if not arguments.contestants:
         return rows
     kept = [{name: row.lanes[name] for name in row.lanes if name in arguments.contestants} for row in rows]

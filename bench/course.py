@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 
+from bench.contestants import CONTESTANTS
 from bench.measurement import Figure, LoadError, RowResult, Sample
 from bench.rows.row import Row
 from bench.stage import Missing, Stage
@@ -15,7 +16,11 @@ from bench.stage import Missing, Stage
 def measure(stage: Stage, rows: Iterable[Row]) -> list[RowResult]:
     """All rows, one after the other; tells on stderr how it goes."""
     wanted = list(rows)
-    stage.seeds = tuple({seed for row in wanted for seed in row.seeds})
+    # A lane is named after its contestant, with more words around it where there are several of one.
+    stage.seeds = {
+        name: {seed for row in wanted for seed in row.seeds if any(name in lane for lane in row.lanes)}
+        for name in CONTESTANTS
+    }
     return [_measure(stage, row) for row in wanted]
 
 

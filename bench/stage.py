@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +89,7 @@ class Stage:
     def __init__(self, folder: Path, scale: Scale) -> None:
         self.folder: Final = folder
         self.scale: Final = scale
-        self.seeds: tuple[str, ...] = ()  # which of `SEEDS` a contestant is given before it starts
+        self.seeds: Mapping[str, AbstractSet[SeedName]] = {}  # which of `SEEDS` a contestant is given before it starts
         self.versions: Final[dict[str, str]] = {}
         self.commands: Final[dict[str, str]] = {}
         self._servers: dict[str, tuple[Server, ExitStack]] = {}
@@ -134,7 +135,7 @@ class Stage:
             folder = self.folder / place
             if store == "own":
                 if not folder.exists():
-                    contestant.seed(folder, tuple(self.seed(one) for one in SEEDS if one in self.seeds))
+                    contestant.seed(folder, tuple(self.seed(one) for one in SEEDS if one in self.seeds.get(name, ())))
             elif not folder.exists():
                 folder.mkdir()
                 (folder / "data").symlink_to(self.filled(store))

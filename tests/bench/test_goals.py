@@ -10,7 +10,7 @@ import pytest
 # The suite is no part of the package that is installed.
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from bench import document, goals, measurement, report, table
+from bench import catalogue, contestants, document, goals, measurement, report, table
 
 
 def figure(*values: float, peak: int | None = None) -> measurement.Figure:
@@ -127,3 +127,23 @@ def test_a_page_without_marks_is_left_alone(made: report.Report, tmp_path: Path)
     with pytest.raises(ValueError, match="has no lines"):
         document.write(made, tmp_path / "page.md")
     assert (tmp_path / "page.md").read_text() == "nothing"
+
+
+def test_the_page_tells_who_every_contestant_is() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "performance.md").read_text()
+    alone = {lane for one in catalogue.ROWS for lane in one.lanes if lane.endswith("-alone")}
+    assert "sqlite-alone" in alone
+    for name in alone | contestants.CONTESTANTS.keys():
+        assert f"`{name}`" in text, name
+
+
+def test_every_goal_is_about_rows_and_contestants_that_there_are() -> None:
+    measured = goals.Results(
+        [row(one.name, "/s", **dict.fromkeys(one.lanes, figure(1, peak=1))) for one in catalogue.ROWS]
+    )
+    for one in goals.GOALS:
+        assert one.reach(measured, "granian") is not None, one.work
+
+
+def test_a_quick_run_is_of_rows_that_there_are() -> None:
+    assert set(catalogue.QUICK) <= {one.name for one in catalogue.ROWS}

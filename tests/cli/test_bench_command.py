@@ -6,7 +6,7 @@ import json
 import signal
 import subprocess
 
-from served import PROGRAM, Served, environment
+from cli.served import PROGRAM, Served, environment
 
 WORKS = ["put", "get", "head", "list", "delete", "upload", "download"]
 
