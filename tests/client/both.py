@@ -107,11 +107,15 @@ class Both:
         """An iterator of the client's own kind, which can be read once."""
         return iter(chunks) if self.kind == "sync" else _chunks(chunks)
 
-    def close(self) -> None:
+    def hang_up(self) -> None:
+        """Close the client, as users do."""
         if self.kind == "sync":
             self.store.close()
         else:
             self._runner.run(self.store.aclose())
+
+    def close(self) -> None:
+        self.hang_up()
         self._runner.close()
 
 

@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import Any
 
 import uvicorn
 
@@ -42,8 +43,8 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.contextmanager
-def serving(backend: Backend | None = None) -> Iterator[str]:
-    """The base URL of a server, which ends with the block."""
+def serving(backend: Backend | None = None, **options: Any) -> Iterator[str]:
+    """The base URL of a server, which ends with the block. `options` are those of uvicorn."""
     service = Service(
         backend=backend or MemoryBackend(),
         tokens=OneToken(),
@@ -51,13 +52,13 @@ def serving(backend: Backend | None = None) -> Iterator[str]:
         upload_ttl=timedelta(days=1),
     )
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as listener:
-        config = uvicorn.Config(Application(service), log_level="warning", lifespan="on")
+        config = uvicorn.Config(Application(service), log_level="warning", lifespan="on", **options)
         server = _Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         assert server.ready.wait(20)
         try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+            yield f"{'https' if options else 'http'}://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             server.should_exit = True
             thread.join()

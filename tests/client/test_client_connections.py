@@ -191,10 +191,7 @@ def test_no_more_connections_are_opened_than_allowed(client_of: Callable[..., Bo
 def test_a_closed_store_says_so(client_of: Callable[..., Both], live: str) -> None:
     client = client_of(live, token=TOKEN)
     client.exists("k")
-    if client.kind == "sync":
-        client.store.close()
-    else:
-        client.aclose()
+    client.hang_up()
     with pytest.raises(RuntimeError, match="this store is closed"):
         client.get("k")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,8 +10,9 @@ from collections.abc import Callable
 import pytest
 
 from client.both import Both
-from client.live import TOKEN
+from client.live import TOKEN, serving
 from client.scripted import Scripted, content
+from objectstore import Unavailable
 
 
 @pytest.fixture
@@ -39,6 +41,46 @@ def test_no_proxy_is_used_where_none_is_wanted(
     monkeypatch.setenv("http_proxy", "http://proxy.invalid:1")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     assert client_of(server.url).get("k") == b"x"
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A certificate of 127.0.0.1 signed by itself, and its key."""
+    folder = tmp_path_factory.mktemp("certificate")
+    cert, key = str(folder / "cert.pem"), str(folder / "key.pem")
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl, which makes the certificate, is not installed")
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += [
+        "-keyout",
+        key,
+        "-out",
+        cert,
+        "-days",
+        "1",
+        "-subj",
+        "/CN=test",
+        "-addext",
+        "subjectAltName=IP:127.0.0.1",
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    return cert, key
+
+
+@pytest.mark.usefixtures("no_proxies")
+def test_https_needs_an_authority_that_is_trusted(
+    client_of: Callable[..., Both], certificate: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cert, key = certificate
+    with serving(ssl_certfile=cert, ssl_keyfile=key) as url:
+        with pytest.raises(Unavailable, match="certificate"):
+            client_of(url, token=TOKEN).put("k", b"x")
+        monkeypatch.setenv("SSL_CERT_FILE", cert)
+        trusting = client_of(url, token=TOKEN)
+        trusting.put("k", b"x")
+        assert trusting.get("k") == b"x"
+        # A server that ends waits for the farewell of TLS.
+        trusting.hang_up()
 
 
 MOVES_A_LOT = """
