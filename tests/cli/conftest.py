@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from served import Served, serving
+
+from cli.served import Served, serving
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 import typer
-from served import Served, invoke
 
+from cli.served import Served, invoke
 from objectstore.cli import exits
 from objectstore.cli.application import app
 from objectstore.cli.launch import DEFAULT_SERVER

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from served import PROGRAM, Served, invoke, run
 
+from cli.served import PROGRAM, Served, invoke, run
 from objectstore.backends.engine.backend import EngineBackend
 
 BODY = bytes(range(256)) * 50

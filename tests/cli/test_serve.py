@@ -17,8 +17,8 @@ from unittest import mock
 from urllib.parse import urlsplit
 
 import pytest
-from served import Served, environment, invoke, serving
 
+from cli.served import Served, environment, invoke, serving
 from objectstore.backends.engine.backend import EngineBackend
 from objectstore.cli.serve import set_environment
 from objectstore.client import RestStore

@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from served import PROGRAM, Served, environment
+
+from cli.served import PROGRAM, Served, environment
 
 CHUNK = bytes(256 * 1024)  # what a transfer reads at once
 

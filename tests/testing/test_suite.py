@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import broken
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
@@ -36,6 +35,7 @@ from objectstore.values import (
     PutOptions,
     Reading,
 )
+from testing import broken
 
 _PUT = PutOptions()
 _GET = GetOptions()

@@ -8,8 +8,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from scenes import LARGE, SMALL, blob_files, stream
 
+from backends.engine.scenes import LARGE, SMALL, blob_files, stream
 from objectstore.backends.engine.backend import EngineBackend
 from objectstore.backends.engine.check import check
 from objectstore.errors import ConfigurationError

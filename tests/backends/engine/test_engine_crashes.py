@@ -10,8 +10,19 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from scenes import CRASHED, HUGE, LARGE, SMALL, Act, Contents, assert_sound, contents, run_until_step, stream
 
+from backends.engine.scenes import (
+    CRASHED,
+    HUGE,
+    LARGE,
+    SMALL,
+    Act,
+    Contents,
+    assert_sound,
+    contents,
+    run_until_step,
+    stream,
+)
 from objectstore.backends.engine import steps
 from objectstore.backends.engine.backend import EngineBackend
 from objectstore.values import PutOptions

@@ -13,8 +13,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from scenes import HUGE, LARGE, SMALL, assert_sound, blob_files, garbage, in_child, index_rows, read, stream
 
+from backends.engine.scenes import (
+    HUGE,
+    LARGE,
+    SMALL,
+    assert_sound,
+    blob_files,
+    garbage,
+    in_child,
+    index_rows,
+    read,
+    stream,
+)
 from objectstore.backends.engine.backend import EngineBackend
 from objectstore.errors import AlreadyExists, ConfigurationError, Corrupted
 from objectstore.values import ONLY_IF_ABSENT, FileSpan, GetOptions, Last, ListQuery, PutOptions

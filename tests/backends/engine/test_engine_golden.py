@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from scenes import Contents, contents, read
 
+from backends.engine.scenes import Contents, contents, read
 from objectstore.backends.engine.backend import EngineBackend
 from objectstore.backends.engine.check import check
 from objectstore.values import Attributes

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from scenes import HUGE, LARGE, SMALL, assert_sound, blob_files, garbage, index_rows, read, stream
 
+from backends.engine.scenes import HUGE, LARGE, SMALL, assert_sound, blob_files, garbage, index_rows, read, stream
 from objectstore.backends.engine import steps
 from objectstore.backends.engine.backend import EngineBackend
 from objectstore.errors import AlreadyExists, DigestMismatch, InvalidPart, UploadNotFound

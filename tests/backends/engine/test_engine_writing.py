@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scenes import HUGE, LARGE, SMALL, assert_sound, blob_files, in_child, read, stream
 
+from backends.engine.scenes import HUGE, LARGE, SMALL, assert_sound, blob_files, in_child, read, stream
 from objectstore.backends.engine import steps
 from objectstore.backends.engine.backend import EngineBackend
 from objectstore.errors import AlreadyExists, NotFound, StorageFull, Unavailable

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from filesystem_setting import HIDDEN, all_keys, files_under, read, run_python, with_backend
 
+from backends.filesystem.filesystem_setting import HIDDEN, all_keys, files_under, read, run_python, with_backend
 from objectstore.backends.filesystem import FilesystemBackend
 from objectstore.values import Attributes, PutOptions
 

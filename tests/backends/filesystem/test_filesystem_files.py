@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from filesystem_setting import ATTRIBUTED, HIDDEN, all_keys, files_under, read, with_backend
 
+from backends.filesystem.filesystem_setting import ATTRIBUTED, HIDDEN, all_keys, files_under, read, with_backend
 from objectstore.backends.filesystem import FilesystemBackend
 from objectstore.errors import ConfigurationError, InvalidMetadata, NotFound
 from objectstore.values import NO_ATTRIBUTES, Attributes, CopyOptions, FileSpan, Inline, ListQuery, PutOptions

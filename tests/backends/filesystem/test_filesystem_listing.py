@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from filesystem_setting import HIDDEN, all_keys, with_backend
 
+from backends.filesystem.filesystem_setting import HIDDEN, all_keys, with_backend
 from objectstore.backends.filesystem import FilesystemBackend
 from objectstore.values import ListQuery, PutOptions
 

@@ -10,8 +10,8 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from filesystem_setting import with_backend
 
+from backends.filesystem.filesystem_setting import with_backend
 from objectstore.backends.filesystem import FilesystemBackend
 from objectstore.errors import Unavailable
 

@@ -8,8 +8,8 @@ import socket
 from pathlib import Path
 
 import pytest
-from filesystem_setting import HIDDEN, all_keys, files_under, read, with_backend
 
+from backends.filesystem.filesystem_setting import HIDDEN, all_keys, files_under, read, with_backend
 from objectstore.backends.filesystem import FilesystemBackend
 from objectstore.errors import InvalidKey, NotFound
 from objectstore.values import ListQuery

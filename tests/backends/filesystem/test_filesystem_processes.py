@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from filesystem_setting import all_keys, files_under, read, with_backend
 
+from backends.filesystem.filesystem_setting import all_keys, files_under, read, with_backend
 from objectstore.backends.filesystem import FilesystemBackend
 from objectstore.errors import AlreadyExists, NotFound, PreconditionFailed
 from objectstore.values import ONLY_IF_ABSENT, Conditions, PutOptions
