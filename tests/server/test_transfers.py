@@ -124,6 +124,23 @@ def test_more_than_the_largest_object_is_refused(small_server: Server) -> None:
     assert small_server.ask("GET", "/objects").json["keys"] == ["k"]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "token", "status"),
+    [
+        ("PUT", "/objects/refused", "os_wrong", 401),
+        ("PUT", "/objects/%00", "", 400),
+        ("PUT", "/uploads/none/parts/1", "", 404),
+        ("PUT", "/uploads/none/parts/1", "os_wrong", 401),
+        ("POST", "/objects/delete", "", 413),
+    ],
+)
+def test_who_sends_all_before_listening_still_gets_the_answer(
+    server: Server, method: str, path: str, token: str, status: int
+) -> None:
+    answer = server.ask(method, path, bytes(32 * MIB), token=token)
+    assert answer.status == status
+
+
 @pytest.fixture(scope="module", params=["uvicorn", "granian"])
 def fresh_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with running(tmp_path_factory.mktemp("fresh"), request.param) as server:

@@ -52,22 +52,25 @@ class Application(FastAPI):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
-            return
-        if scope["type"] == "http":
+        elif scope["type"] == "http":
             raw_path = raw_path_of(scope)
             if serves(scope["method"], raw_path):
                 await self._dataplane(scope, receive, send, raw_path)
-                return
-            exchange = Exchange(scope, receive, send, raw_path)
-            try:
-                self._admit(exchange, scope)
-            except ObjectStoreError as error:
-                await exchange.refuse(error)
-                return
-        await super().__call__(scope, receive, send)
+            else:
+                await self._route(scope, Exchange(scope, receive, send, raw_path), send)
+
+    async def _route(self, scope: Scope, exchange: Exchange, send: Send) -> None:
+        try:
+            self._admit(exchange, scope)
+        except ObjectStoreError as error:
+            await exchange.refuse(error)
+        else:
+            await super().__call__(scope, exchange.receive, send)
+        if exchange.method in {"PUT", "POST"}:
+            await exchange.drain()
 
     def _admit(self, exchange: Exchange, scope: Scope) -> None:
-        if scope["path"] not in self._public:
+        if exchange.raw_path.decode("latin-1") not in self._public:
             admit(self._service, scope)
         if exchange.method == "POST":
             exchange.parse_fields()

@@ -8,8 +8,10 @@ the same OpenAPI document.
 from __future__ import annotations
 
 import logging
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, TypeAlias
 
+from objectstore.auth.scopes import Credential
 from objectstore.errors import InternalError, MethodNotAllowed, ObjectStoreError
 from objectstore.server.exchange import ClientGone, Exchange, Receive, Scope, Send
 from objectstore.server.listing import list_objects
@@ -17,11 +19,19 @@ from objectstore.server.objects import copy_object, delete_object, get_object, h
 from objectstore.server.service import Service
 from objectstore.wire.headers import COPY_FROM
 
+Operation: TypeAlias = Callable[[Service, Exchange, Credential], Awaitable[None]]
+
 _log: Final = logging.getLogger("objectstore.server")
 
 _ROOT: Final = b"/objects"
 _BATCH_DELETE: Final = b"/objects/delete"
-_OBJECT_METHODS: Final = ("GET", "HEAD", "PUT", "DELETE")
+_LISTING_METHODS: Final = ("GET", "HEAD")
+_OPERATIONS: Final[Mapping[str, Operation]] = {
+    "GET": get_object,
+    "HEAD": head_object,
+    "PUT": put_object,
+    "DELETE": delete_object,
+}
 
 
 def serves(method: str, raw_path: bytes) -> bool:
@@ -40,14 +50,19 @@ class DataPlane:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, raw_path: bytes) -> None:
         exchange = Exchange(scope, receive, send, raw_path)
+        service = self._service
         try:
-            await self._answer(exchange)
+            exchange.parse_fields()
+            credential = service.tokens.authenticate(exchange.fields.get(b"authorization"), service.now())
+            await _operation_of(exchange)(service, exchange, credential)
         except ObjectStoreError as error:
             if exchange.started:
                 # The status is out: only a cut connection can still say that the body is not whole.
                 _log.error("a response had to be cut: %s", error)
                 raise
             await exchange.refuse(error)
+            if exchange.method == "PUT":
+                await exchange.drain()
         except ClientGone:
             _log.debug("a client went away during %s", exchange.method)
         except Exception:
@@ -56,26 +71,18 @@ class DataPlane:
                 raise
             await exchange.refuse(InternalError("the server failed; its log says how"))
 
-    async def _answer(self, exchange: Exchange) -> None:
-        service = self._service
-        exchange.parse_fields()
-        credential = service.tokens.authenticate(exchange.fields.get(b"authorization"), service.now())
-        method = exchange.method
-        if exchange.raw_path == _ROOT:
-            if method not in {"GET", "HEAD"}:
-                raise MethodNotAllowed(f"{method} is not for listings", ("GET", "HEAD"))
-            await list_objects(service, exchange, credential)
-        elif method == "GET":
-            await get_object(service, exchange, credential)
-        elif method == "PUT":
-            if COPY_FROM in exchange.fields:
-                await copy_object(service, exchange, credential)
-            else:
-                await put_object(service, exchange, credential)
-        elif method == "HEAD":
-            await head_object(service, exchange, credential)
-        elif method == "DELETE":
-            await delete_object(service, exchange, credential)
-        else:
-            also = ("POST",) if exchange.raw_path == _BATCH_DELETE else ()
-            raise MethodNotAllowed(f"{method} is not for objects", _OBJECT_METHODS + also)
+
+def _operation_of(exchange: Exchange) -> Operation:
+    """What a request asks for. Raises MethodNotAllowed."""
+    method = exchange.method
+    if exchange.raw_path == _ROOT:
+        if method in _LISTING_METHODS:
+            return list_objects
+        raise MethodNotAllowed(f"{method} is not for listings", _LISTING_METHODS)
+    if COPY_FROM in exchange.fields and method == "PUT":
+        return copy_object
+    operation = _OPERATIONS.get(method)
+    if operation is None:
+        also = ("POST",) if exchange.raw_path == _BATCH_DELETE else ()
+        raise MethodNotAllowed(f"{method} is not for objects", (*_OPERATIONS, *also))
+    return operation

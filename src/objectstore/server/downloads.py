@@ -17,7 +17,6 @@ from objectstore.values import (
     Conditions,
     FileSpan,
     GetOptions,
-    Inline,
     ObjectInfo,
     Reading,
 )
@@ -25,11 +24,9 @@ from objectstore.wire.headers import format_content_range, format_info
 
 
 async def send_content(exchange: Exchange, reading: Reading) -> None:
-    """Send all that is being read as the whole body. Raises Corrupted, ClientGone."""
+    """Send all that is being read as the whole body, when it is not in hand. Raises Corrupted, ClientGone."""
     content = reading.content
-    if isinstance(content, Inline):
-        await exchange.send(content.data)
-    elif isinstance(content, FileSpan) and content.path is not None and exchange.sends_files and _is_whole(content):
+    if isinstance(content, FileSpan) and content.path is not None and exchange.sends_files and _is_whole(content):
         await exchange.send_file(content.path)
     else:
         await _send_chunks(exchange, chunks(reading))

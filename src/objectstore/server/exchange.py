@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
@@ -16,6 +18,11 @@ Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
+
+
+_LENGTH_DIGITS: Final = 19
+_DRAIN_SIZE: Final = 1024 * 1024 * 1024  # bytes
+_DRAIN_TIME: Final = 30.0  # seconds
 
 
 class ClientGone(Exception):
@@ -33,7 +40,7 @@ def raw_path_of(scope: Scope) -> bytes:
 class Exchange:
     """A request being answered. `started` tells whether the status has been sent."""
 
-    __slots__ = ("_receive", "_scope", "_send", "fields", "method", "raw_path", "started")
+    __slots__ = ("_receive", "_scope", "_send", "_unread", "fields", "method", "raw_path", "started")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, raw_path: bytes) -> None:
         self._scope = scope
@@ -43,6 +50,7 @@ class Exchange:
         self.raw_path = raw_path
         self.fields: Fields = {}
         self.started = False
+        self._unread = True  # the body, or some of it
 
     def parse_fields(self) -> None:
         """Read the header fields. Raises BadRequest."""
@@ -77,11 +85,11 @@ class Exchange:
         announced = self.content_length
         if announced is not None and announced > limit:
             raise TooLarge(limit)
-        message = await self._receive()
+        message = await self.receive()
         if message["type"] == "http.disconnect":
             raise ClientGone
         first: bytes = message.get("body", b"")
-        if message.get("more_body", False):
+        if self._unread:
             rest = self._chunks(first)
             # An announced length was compared already, and the server holds the client to it.
             return rest if announced is not None else bounded(rest, limit)
@@ -91,29 +99,47 @@ class Exchange:
 
     async def _chunks(self, first: bytes) -> AsyncIterator[bytes]:
         yield first
-        more = True
-        while more:
-            message = await self._receive()
+        while self._unread:
+            message = await self.receive()
             if message["type"] == "http.disconnect":
                 raise ClientGone
-            more = message.get("more_body", False)
             yield message.get("body", b"")
+
+    async def receive(self) -> Message:
+        """The next message of the client, for whoever reads the body."""
+        message = await self._receive()
+        self._unread = message["type"] == "http.request" and message.get("more_body", False)
+        return message
+
+    async def drain(self) -> None:
+        """Read the rest of a body that nobody wants.
+
+        Many clients listen only after having sent all; a server that closes the connection before that takes the
+        answer away from them. Bounded, since nobody is to keep a server busy with what it does not want.
+        """
+        read = 0
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DRAIN_TIME):
+                while self._unread and read < _DRAIN_SIZE:
+                    read += len((await self.receive()).get("body", b""))
 
     async def client_gone(self) -> None:
         """Returns when the client goes away; to be awaited only after the body was read."""
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
-    async def start(self, status: int, fields: FieldList) -> None:
+    # These hand the server's own awaitable on: a coroutine around it would cost as much again.
+
+    def start(self, status: int, fields: FieldList) -> Awaitable[None]:
         self.started = True
-        await self._send({"type": "http.response.start", "status": status, "headers": fields})
+        return self._send({"type": "http.response.start", "status": status, "headers": fields})
 
-    async def send(self, data: bytes, *, more: bool = False) -> None:
-        await self._send({"type": "http.response.body", "body": data, "more_body": more})
+    def send(self, data: bytes, *, more: bool = False) -> Awaitable[None]:
+        return self._send({"type": "http.response.body", "body": data, "more_body": more})
 
-    async def send_file(self, path: str) -> None:
+    def send_file(self, path: str) -> Awaitable[None]:
         """Let the server send a whole file as the whole body."""
-        await self._send({"type": "http.response.pathsend", "path": path})
+        return self._send({"type": "http.response.pathsend", "path": path})
 
     async def respond(self, status: int, fields: FieldList, body: bytes = b"") -> None:
         """A whole response; a HEAD gets it without the body."""
@@ -123,6 +149,3 @@ class Exchange:
     async def refuse(self, error: ObjectStoreError) -> None:
         """Tell of an error."""
         await self.respond(*format_error(error))
-
-
-_LENGTH_DIGITS: Final = 19

@@ -14,11 +14,13 @@ from objectstore.server.exchange import Exchange
 from objectstore.server.service import Service
 from objectstore.values import (
     NO_ATTRIBUTES,
+    UNCONDITIONAL,
     Bounded,
     ByteRange,
     Conditions,
     CopyOptions,
     GetOptions,
+    Inline,
     ObjectInfo,
     PutOptions,
 )
@@ -73,15 +75,12 @@ async def get_object(service: Service, exchange: Exchange, credential: Credentia
     require(credential, "read", key)
     fields = exchange.fields
     conditions = parse_conditions(fields)
-    ranges = parse_ranges(fields.get(b"range"))
     try:
-        if b"if-range" in fields and ranges:
-            ranges = await _ranges_if_unchanged(service, key, fields[b"if-range"], ranges)
-        if len(ranges) > 1:
-            await _get_several(service, exchange, key, ranges, conditions)
-            return
-        wanted = ranges[0] if ranges else None
-        await _get_one(service, exchange, key, wanted, conditions)
+        if b"range" in fields:
+            await _get_ranges(service, exchange, key, conditions)
+        else:
+            options = _WHOLE if conditions is UNCONDITIONAL else GetOptions(conditions=conditions)
+            await _get_one(service, exchange, key, options)
     except NotModified as error:
         await _respond_not_modified(service, exchange, key, error)
 
@@ -105,19 +104,32 @@ async def delete_object(service: Service, exchange: Exchange, credential: Creden
     await exchange.respond(204, [])
 
 
-async def _get_one(
-    service: Service, exchange: Exchange, key: str, wanted: ByteRange | None, conditions: Conditions
-) -> None:
-    options = GetOptions(range=wanted, conditions=conditions)
+async def _get_one(service: Service, exchange: Exchange, key: str, options: GetOptions) -> None:
     async with service.backend.get(key, options) as reading:
         fields = format_info(reading.info)
         fields.append((b"content-length", b"%d" % (reading.stop - reading.start)))
-        if wanted is None:
+        if options.range is None:
             await exchange.start(200, fields)
         else:
             fields.append((b"content-range", format_content_range(reading.start, reading.stop, reading.info.size)))
             await exchange.start(206, fields)
-        await send_content(exchange, reading)
+        content = reading.content
+        if isinstance(content, Inline):
+            await exchange.send(content.data)
+        else:
+            await send_content(exchange, reading)
+
+
+async def _get_ranges(service: Service, exchange: Exchange, key: str, conditions: Conditions) -> None:
+    fields = exchange.fields
+    ranges = parse_ranges(fields[b"range"])
+    if ranges and b"if-range" in fields:
+        ranges = await _ranges_if_unchanged(service, key, fields[b"if-range"], ranges)
+    if len(ranges) > 1:
+        await _get_several(service, exchange, key, ranges, conditions)
+    else:
+        wanted = ranges[0] if ranges else None
+        await _get_one(service, exchange, key, GetOptions(range=wanted, conditions=conditions))
 
 
 async def _get_several(
@@ -128,7 +140,7 @@ async def _get_several(
     spans = resolve_all(ranges, info.size)
     same = Conditions(if_match=(info.etag,))
     if len(spans) == 1:
-        await _get_one(service, exchange, key, Bounded(*spans[0]), same)
+        await _get_one(service, exchange, key, GetOptions(range=Bounded(*spans[0]), conditions=same))
     else:
         await send_several(service.backend, exchange, info, spans, same)
 
