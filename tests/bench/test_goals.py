@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
-
-# The suite is no part of the package that is installed.
-sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from bench import catalogue, contestants, document, goals, measurement, report, table
 

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-
-# The suite is no part of the package that is installed.
-sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from bench import contestants, load, measurement, seeding
 
