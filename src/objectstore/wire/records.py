@@ -33,7 +33,8 @@ _OPTIONAL: Final = ("content_encoding", "content_disposition", "content_language
 def format_time(time: datetime) -> str:
     """RFC 3339, UTC, microseconds."""
     utc = time if time.tzinfo is UTC else time.astimezone(UTC)
-    return utc.isoformat(timespec="microseconds")[:-6] + "Z"  # in the place of +00:00
+    # Without its zone: to write that out takes longer than all the rest.
+    return utc.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def parse_time(text: str) -> datetime:

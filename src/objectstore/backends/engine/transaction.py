@@ -7,15 +7,22 @@ an operation sees what those before it did.
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
+from functools import lru_cache
+from itertools import chain
 from typing import Final
 
 from objectstore.backends.engine.index import Index
 from objectstore.backends.engine.rows import PartRow, Row, UploadRow
 
-_PUT: Final = "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_PUT: Final = "INSERT OR REPLACE INTO objects VALUES "
+_PUT_COLUMNS: Final = 10
+_PUT_BODY: Final = "INSERT INTO bodies VALUES "
+_PUT_BODY_COLUMNS: Final = 2
+_MOST_ROWS: Final = 32  # in one statement
 _PUT_PART: Final = "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _PUT_UPLOAD: Final = "INSERT INTO uploads VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _PREFETCH_FROM: Final = 2  # keys; one is found as fast when it is asked for
@@ -114,26 +121,38 @@ class Transaction:
         """Write down all changes."""
         if not self.changed:
             return
-        many = self._connection.executemany
-        if self._old_bodies:
-            many("DELETE FROM bodies WHERE seq = ?", [(seq,) for seq in self._old_bodies])
-        if self._bodies:
-            many("INSERT INTO bodies VALUES (?, ?)", self._bodies.items())
-        present, absent = [], []
+        self._delete("DELETE FROM bodies WHERE seq IN (SELECT value FROM json_each(?))", self._old_bodies)
+        self._insert(_PUT_BODY, _PUT_BODY_COLUMNS, list(self._bodies.items()))
+        present: list[Row] = []
+        absent: list[str] = []
         for key in sorted(self._changed):
             row = self._rows[key]
             if row is None:
-                absent.append((key,))
+                absent.append(key)
             else:
                 present.append(row)
-        if present:
-            many(_PUT, present)
-        if absent:
-            many("DELETE FROM objects WHERE key = ?", absent)
+        self._insert(_PUT, _PUT_COLUMNS, present)
+        self._delete("DELETE FROM objects WHERE key IN (SELECT value FROM json_each(?))", absent)
         garbage = [(self.now, blob) for blob in self._released if not self.index.refers_to(blob)]
         if garbage:
-            many("INSERT OR IGNORE INTO garbage VALUES (?, ?)", garbage)
+            self._connection.executemany("INSERT OR IGNORE INTO garbage VALUES (?, ?)", garbage)
         self._connection.execute("UPDATE sequence SET last = ?", (self._seq,))
+
+    # Many rows go in one statement, since between any two steps of SQLite this thread and the event loop hand
+    # the interpreter's lock to and fro, which costs more than a row does.
+
+    def _insert(self, command: str, columns: int, rows: Sequence[tuple[object, ...]]) -> None:
+        at = 0
+        while at < len(rows):
+            # Powers of two, so that few statements are ever prepared.
+            count = min(_MOST_ROWS, 1 << ((len(rows) - at).bit_length() - 1))
+            values = tuple(chain.from_iterable(rows[at : at + count]))
+            self._connection.execute(_with_rows(command, columns, count), values)
+            at += count
+
+    def _delete(self, command: str, names: Sequence[object]) -> None:
+        if names:
+            self._connection.execute(command, (json.dumps(names, ensure_ascii=False),))
 
     def _drop_parts(self, upload_id: str) -> None:
         for part in self.index.parts(upload_id):
@@ -147,3 +166,9 @@ class Transaction:
             self._released.add(row.blob)
         elif row.size and self._bodies.pop(row.seq, None) is None:
             self._old_bodies.append(row.seq)
+
+
+@lru_cache(maxsize=64)
+def _with_rows(command: str, columns: int, count: int) -> str:
+    row = f"({', '.join('?' * columns)})"
+    return command + ", ".join([row] * count)
