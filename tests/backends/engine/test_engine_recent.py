@@ -79,8 +79,32 @@ def test_what_is_read_again_is_not_looked_up(tmp_path: Path) -> None:
     async def act(one: EngineBackend, _: EngineBackend) -> None:
         await one.put("k", b"body")
         await read(one, "k")
+        await one.put("large", bytes(1_000_000))
+        before = await one.head("large")
         one._reading.close()  # no query can be answered any more
         assert await read(one, "k") == b"body"
+        assert (await one.head("k")).size == len(b"body")
+        assert await one.head("large") == before
+
+    with_two(tmp_path / "data", act)
+
+
+def test_a_look_at_an_object_is_not_taken_for_its_body(tmp_path: Path) -> None:
+    async def act(one: EngineBackend, _: EngineBackend) -> None:
+        for body in (b"", b"body", bytes(1_000_000)):
+            await one.put("k", body)
+            assert (await one.head("k")).size == len(body)
+            assert await read(one, "k") == body
+
+    with_two(tmp_path / "data", act)
+
+
+def test_a_large_object_that_changes_is_seen_to(tmp_path: Path) -> None:
+    async def act(one: EngineBackend, other: EngineBackend) -> None:
+        for size in (1_000_000, 2_000_000, 5):
+            await other.put("k", bytes(size))
+            assert (await one.head("k")).size == size
+            assert len(await read(one, "k")) == size
 
     with_two(tmp_path / "data", act)
 

@@ -168,10 +168,14 @@ class EngineBackend:
         recent = self._recent.find(key)
         if recent is not None:
             return recent.info
+        moment = self._recent.moment(key)
         row = self._index.row(key)
         if row is None:
             raise NotFound(key)
-        return info_of(row)
+        info = info_of(row)
+        if moment is not None:
+            self._recent.remember(moment, info)
+        return info
 
     async def delete(self, key: str, conditions: Conditions = UNCONDITIONAL) -> None:
         await self._writer.commit(Delete(key, conditions))
@@ -263,7 +267,7 @@ class _Opened(AbstractAsyncContextManager[Reading]):
 
     async def __aenter__(self) -> Reading:
         recent = self._recent.find(self._key)
-        if recent is not None:
+        if recent is not None and recent.data is not None:
             return self._inline(recent.info, recent.data)
         moment = self._recent.moment(self._key)
         found = self._index.row_and_body(self._key)

@@ -1,4 +1,4 @@
-"""Small objects that were read lately, kept for as long as the board says that they have not changed."""
+"""What was read lately of objects, kept for as long as the board says that they have not changed."""
 
 from __future__ import annotations
 
@@ -13,11 +13,16 @@ _OVERHEAD: Final = 1024  # bytes that an entry takes beside its body, about
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """An object whose body is in the index."""
+    """An object, with its body if that is in the index and was read."""
 
     count: int  # of the board, when it was read
     info: ObjectInfo
-    data: bytes
+    data: bytes | None
+
+    @property
+    def weight(self) -> int:
+        """About how many bytes it takes."""
+        return _OVERHEAD + len(self.data or b"")
 
 
 class Recent:
@@ -43,13 +48,13 @@ class Recent:
         count = self._board.count(key)
         return None if count & 1 else count
 
-    def remember(self, moment: int, info: ObjectInfo, data: bytes) -> None:
+    def remember(self, moment: int, info: ObjectInfo, data: bytes | None = None) -> None:
         if info.key in self._entries:
             self._forget(info.key)
-        self._entries[info.key] = Remembered(moment, info, data)
-        self._room -= len(data) + _OVERHEAD
+        entry = self._entries[info.key] = Remembered(moment, info, data)
+        self._room -= entry.weight
         while self._room < 0:
             self._forget(next(iter(self._entries)))
 
     def _forget(self, key: str) -> None:
-        self._room += len(self._entries.pop(key).data) + _OVERHEAD
+        self._room += self._entries.pop(key).weight
