@@ -184,6 +184,19 @@ def test_sigterm_lets_an_upload_finish_and_takes_no_new_work(server: str, worker
 
 
 @pytest.mark.parametrize("server", SERVERS)
+def test_an_upload_may_finish_however_often_the_server_is_told_to_end(server: str, tmp_path: Path) -> None:
+    with serving("--data", str(tmp_path / "data"), "--server", server) as served:
+        upload = SlowUpload(served, "slow")
+        for _ in range(5):
+            # To every process of the group, as service managers do.
+            os.killpg(served.process.pid, signal.SIGTERM)
+            wait_until_refused(upload.address)
+        assert upload.finish() == 200
+        upload.close()
+        assert served.process.wait(30) == 0
+
+
+@pytest.mark.parametrize("server", SERVERS)
 def test_an_upload_that_never_ends_does_not_keep_the_server(server: str, tmp_path: Path) -> None:
     data = tmp_path / "data"
     with serving(

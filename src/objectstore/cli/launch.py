@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import http.client
 import multiprocessing
 import signal
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
+from multiprocessing import resource_tracker
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final, Literal, TypeAlias
@@ -24,7 +26,6 @@ _APPLICATION: Final = "objectstore.app:app"
 _KEEP_ALIVE: Final = 30  # seconds that an idle connection is kept; clients pool theirs
 _BACKLOG: Final = 1024  # connections not yet accepted
 _POLL: Final = 0.05  # seconds between two looks whether the server answers
-_INSISTENCE: Final = 0.5  # seconds after which a worker is told once more to end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,22 +162,17 @@ def _run_granian(launch: Launch) -> bool:
     from granian.log import LogLevels
     from granian.server import Server
 
+    from objectstore.cli import worker
+
     class Workers(Server):  # type: ignore[misc,valid-type]  # one of two classes, chosen when granian is imported
         def _spawn_workers(self, spawn_target: Any, target_loader: Any) -> None:
             with _deaf_children():
                 super()._spawn_workers(spawn_target, target_loader)
 
-        def _stop_workers(self) -> None:
-            # A worker loses a signal that comes in the moment between its start and its first request.
-            workers = tuple(self.wrks)
-
-            def tell_again() -> bool:
-                for worker in workers:
-                    worker.terminate()
-                return False
-
-            with _repeatedly(tell_again, _INSISTENCE):
-                super()._stop_workers()
+        def signal_handler_interrupt(self, *_: Any) -> None:
+            # From a thread: here it would wait for ever if the signal came while the event's lock is held.
+            self.interrupt_signal = True
+            _thread.start_new_thread(self.main_loop_interrupt.set, ())
 
     # A forked worker would inherit what this process has opened and started to check the store, and a handler
     # that swallows the signal to end while the worker is not yet ready for it.
@@ -201,31 +197,26 @@ def _run_granian(launch: Launch) -> bool:
         workers_kill_timeout=launch.shutdown_timeout,
     )
     try:
-        server.serve(target_loader=_load, wrap_loader=False)
+        server.serve(worker.work, target_loader=worker.load, wrap_loader=False)
     except SystemExit:
-        # A worker that leaves by itself on Ctrl-C, before it is told to, is no failure.
+        # A worker that was told to end before this process was is no failure.
         return bool(server.interrupt_signal)
     return True
 
 
 @contextmanager
 def _deaf_children() -> Iterator[None]:
-    """Processes started inside ignore Ctrl-C, which a terminal sends to all of a group, until they handle it.
+    """Processes started inside never hear Ctrl-C, which a terminal sends to all of a group.
 
-    Python would meet it with a traceback. They are ended by a SIGTERM of this process.
+    Python would meet it with a traceback. They are ended by a SIGTERM of this process, which goes on hearing it:
+    a signal that is blocked here is kept until the end of the block, one that is ignored would be lost.
     """
-    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    resource_tracker.ensure_running()  # which, when it starts with the first process, ends the blocking
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, previous)
-
-
-def _load() -> Callable[..., Any]:
-    # Granian's own loader would put the current folder in front of the import path.
-    from objectstore.app import app
-
-    return app
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
 
 
 _RUNNERS: Final[Mapping[ServerName, Callable[[Launch], bool]]] = {"granian": _run_granian, "uvicorn": _run_uvicorn}
