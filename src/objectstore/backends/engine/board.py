@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import mmap
 import os
+from array import array
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -22,6 +23,7 @@ from objectstore.backends.engine.directory import FILE_MODE
 
 STRIPES: Final = 4096  # counters; keys that share one forget each other's rows, which costs a look-up
 _COUNTER: Final = 8  # bytes
+_UNCERTAIN: Final = memoryview(array("Q", [1] * STRIPES))
 
 
 class Board:
@@ -54,6 +56,8 @@ class Board:
             self._counters[stripe] += 1
 
     def close(self) -> None:
-        self._counters.release()
+        """Let go of the file. From then on nothing is certain, so readers ask the database."""
+        counters, self._counters = self._counters, _UNCERTAIN
+        counters.release()
         self._bytes.release()
         self._map.close()

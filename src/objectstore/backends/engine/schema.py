@@ -96,26 +96,25 @@ def create(path: Path) -> None:
 
 def open_for_writing(path: Path, durability: Durability) -> sqlite3.Connection:
     """The one connection of a process that writes."""
-    connection = _connect(path, _WRITE_TIMEOUT)
-    connection.execute(f"PRAGMA synchronous = {_SYNCHRONOUS[durability]}")
-    # Some builds overwrite what is deleted with zeros, which doubles the cost of deleting.
-    connection.execute("PRAGMA secure_delete = OFF")
-    connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_AT_LATEST}")
-    connection.execute("PRAGMA cache_size = -16384")
-    return connection
+    return _connect(
+        path,
+        _WRITE_TIMEOUT,
+        f"synchronous = {_SYNCHRONOUS[durability]}",
+        # Some builds overwrite what is deleted with zeros, which doubles the cost of deleting.
+        "secure_delete = OFF",
+        f"wal_autocheckpoint = {_CHECKPOINT_AT_LATEST}",
+        "cache_size = -16384",
+    )
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
     """A connection that cannot write."""
-    connection = _connect(path, _READ_TIMEOUT)
-    connection.execute("PRAGMA query_only = ON")
-    connection.execute("PRAGMA cache_size = -32768")
-    return connection
+    return _connect(path, _READ_TIMEOUT, "query_only = ON", "cache_size = -32768")
 
 
-def _connect(path: Path, timeout: float) -> sqlite3.Connection:
+def _connect(path: Path, timeout: float, *pragmas: str) -> sqlite3.Connection:
     # Autocommit: transactions are begun by name. Used by one thread at a time, though not by the one that opened it.
-    return sqlite3.connect(
+    connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=rw",
         uri=True,
         timeout=timeout,
@@ -123,3 +122,10 @@ def _connect(path: Path, timeout: float) -> sqlite3.Connection:
         check_same_thread=False,
         cached_statements=_STATEMENTS,
     )
+    try:
+        for pragma in pragmas:
+            connection.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
