@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from typing import Annotated, Final
 
 import typer
 
 from objectstore.cli.connection import DEFAULT_URL, Token, Url, connect_async
-from objectstore.cli.exits import Usage, reported
+from objectstore.cli.exits import TERMINATED, Usage, reported
 from objectstore.cli.output import Json, Output, Quiet, human_size
 from objectstore.cli.workload import Load, Step, measure, room
 from objectstore.config.units import parse_size
@@ -42,10 +43,17 @@ def bench(
     out = Output(json=json, quiet=quiet)
     with reported(out):
         load = Load(objects=objects, size=_size("--size", size), connections=connections, large=_size("--large", large))
-        asyncio.run(_run(url, token, load, out))
+        try:
+            asyncio.run(_run(url, token, load, out))
+        except asyncio.CancelledError:
+            raise typer.Exit(TERMINATED) from None
 
 
 async def _run(url: str, token: str | None, load: Load, out: Output) -> None:
+    measuring = asyncio.current_task()
+    assert measuring is not None  # noqa: S101  a coroutine is run by one
+    # Told to end, it cleans up like a task that is cancelled: at the next await, and not in the midst of a library.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, measuring.cancel)
     async with connect_async(url, token, load.connections) as store, room(store) as prefix:
         out.say(f"measuring {url} with {load.objects} objects of {human_size(load.size)} under {prefix}")
         if not out.json:

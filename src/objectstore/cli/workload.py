@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from objectstore.client import AsyncRestStore
 
 PREFIX: Final = "objectstore-bench/"  # every run has a part of its own below
+_SETTLING: Final = 1.0  # seconds
 _PAGE: Final = 1000  # keys
 _CHUNK: Final = 1024 * 1024  # bytes of a large body handed over at once
 
@@ -50,6 +51,10 @@ async def room(store: AsyncRestStore) -> AsyncIterator[str]:
     prefix = f"{PREFIX}{secrets.token_hex(8)}/"
     try:
         yield prefix
+    except BaseException:
+        # Requests that were cut off may still be carried out.
+        await asyncio.sleep(_SETTLING)
+        raise
     finally:
         await store.delete_many([key async for key in store.keys(prefix)])
 
