@@ -124,6 +124,17 @@ def test_more_than_the_largest_object_is_refused(small_server: Server) -> None:
     assert small_server.ask("GET", "/objects").json["keys"] == ["k"]
 
 
+def test_parts_that_are_too_large_together_make_no_object(small_server: Server) -> None:
+    upload = small_server.json("POST", "/uploads", {"key": "whole"}).json["upload_id"]
+    parts = [small_server.ask("PUT", f"/uploads/{upload}/parts/{n}", bytes(600_000)).json for n in (1, 2)]
+    names = [{"n": part["n"], "etag": part["etag"]} for part in parts]
+    refused = small_server.json("POST", f"/uploads/{upload}/complete", {"parts": names})
+    assert (refused.status, refused.code) == (413, "too_large")
+    assert small_server.ask("HEAD", "/objects/whole").status == 404
+    assert small_server.json("POST", f"/uploads/{upload}/complete", {"parts": names[:1]}).status == 200
+    assert small_server.ask("DELETE", "/objects/whole").status == 204
+
+
 @pytest.mark.parametrize(
     ("method", "path", "token", "status"),
     [

@@ -127,7 +127,10 @@ async def put_part(
 )
 async def complete(upload_id: UploadId, asked: CompleteRequest, service: Shared, credential: Caller) -> Response:
     """Make the object of these parts visible, as a whole. Asking again gives the same record again."""
-    await _owned(service, credential, upload_id)
+    upload = await _owned(service, credential, upload_id)
+    named = {one.n for one in asked.parts}
+    if sum(part.size for part in upload.parts if part.number in named) > service.max_object_size:
+        raise TooLarge(service.max_object_size)
     info = await service.backend.uploads.complete(upload_id, [(one.n, one.etag) for one in asked.parts])
     response = _json(records.record(info))
     response.raw_headers.append((b"etag", format_etag(info.etag)))
