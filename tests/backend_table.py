@@ -11,10 +11,16 @@ from objectstore.backends.engine.backend import EngineBackend
 from objectstore.backends.filesystem import FilesystemBackend
 from objectstore.backends.memory import MemoryBackend
 from objectstore.testing.faults import Faulty
+from objectstore.wrappers.forwarding import Forwarding
+from objectstore.wrappers.prefix import Prefixed
+from objectstore.wrappers.reserving import Reserving
 
 BACKENDS: dict[str, Callable[[Path], AbstractAsyncContextManager[Backend]]] = {
     "memory": lambda _: MemoryBackend(),
     "engine": lambda folder: EngineBackend(folder / "data"),
     "filesystem": lambda folder: FilesystemBackend(folder / "data"),
+    "forwarding": lambda _: Forwarding(MemoryBackend()),
+    "prefix": lambda _: Prefixed(MemoryBackend({"pre": b"", "pre/": b"", "preface": b"", "prf": b""}), "pre/"),
+    "reserving": lambda _: Reserving(MemoryBackend(), name="Reserving"),
     "faulty, without faults": lambda _: Faulty(MemoryBackend()),
 }

@@ -11,7 +11,7 @@ from objectstore.backends.memory import MemoryBackend
 from objectstore.config.build import build, describe
 from objectstore.config.parameters import OBJECTS, PATH, TEXT, Parameter, whole
 from objectstore.config.schema import StoreConfig, load
-from objectstore.config.types import ListOfBases, NamedBases, OneBase, StoreType, Values
+from objectstore.config.storetype import ListOfBases, NamedBases, OneBase, StoreType, Values
 from objectstore.errors import ConfigurationError
 
 

@@ -12,7 +12,8 @@ from objectstore.config.document import Node, plain, read_document
 from objectstore.config.environment import expand
 from objectstore.config.nearest import among
 from objectstore.config.parameters import Parameter
-from objectstore.config.types import TYPES, ListOfBases, NamedBases, NoBase, OneBase, StoreType
+from objectstore.config.storetype import ListOfBases, NamedBases, NoBase, OneBase, StoreType
+from objectstore.config.types import TYPES
 from objectstore.errors import ConfigurationError
 
 _MEMBERS: Final = ("stores", "main")

@@ -1,0 +1,1 @@
+"""Backends around backends, a file a wrapper."""

@@ -1,0 +1,38 @@
+"""Part of a store as a store of its own: the keys under a prefix, told without it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from objectstore.backends.contract import Backend
+from objectstore.values import ListPage, ListQuery
+from objectstore.wrappers.keymapping import KeyMapping
+
+
+class Prefixed(KeyMapping):
+    """Keeps `key` as `prefix + key`. The prefix is raw: "a" and the key "b" make "ab", "a/" makes "a/b"."""
+
+    def __init__(self, inner: Backend, prefix: str) -> None:
+        super().__init__(inner, name="PrefixStore")
+        self._prefix = prefix
+
+    def inside(self, key: str) -> str:
+        return self._prefix + key
+
+    def outside(self, inner_key: str) -> str | None:
+        # The prefix itself may be an object of the inner store; without its prefix it has no key.
+        if not inner_key.startswith(self._prefix) or len(inner_key) == len(self._prefix):
+            return None
+        return inner_key[len(self._prefix) :]
+
+    async def list(self, query: ListQuery) -> ListPage:
+        # A character more than the prefix, NUL being the first: the object that the prefix itself names has no key.
+        start = max(query.start, "\0")
+        page = await self._inner.list(replace(query, prefix=self._prefix + query.prefix, start=self._prefix + start))
+        cut = len(self._prefix)
+        return ListPage(
+            keys=tuple(key[cut:] for key in page.keys),
+            prefixes=tuple(group[cut:] for group in page.prefixes),
+            objects=tuple(replace(info, key=info.key[cut:]) for info in page.objects),
+            next_start=None if page.next_start is None else page.next_start[cut:],
+        )
