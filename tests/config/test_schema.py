@@ -9,9 +9,9 @@ import pytest
 from objectstore.backends.contract import Backend
 from objectstore.backends.memory import MemoryBackend
 from objectstore.config.build import build, describe
-from objectstore.config.parameters import OBJECTS, PATH, TEXT, Parameter, whole
+from objectstore.config.parameters import OBJECTS, PATH, TEXT, Kind, Parameter, whole
 from objectstore.config.schema import StoreConfig, load
-from objectstore.config.storetype import ListOfBases, NamedBases, OneBase, StoreType, Values
+from objectstore.config.storetype import ListOfBases, NamedBases, OneBase, RoutedBases, StoreType, Values
 from objectstore.errors import ConfigurationError
 
 
@@ -60,7 +60,25 @@ TYPES = (
               parameters=(Parameter(name="level", kind=whole(1), about=""),)),
     StoreType(names=("MirroringStore",), about="", build=Wrapped, base=ListOfBases()),
     StoreType(names=("CachingStore",), about="", build=Wrapped, base=NamedBases(("main_store", "cache_store"))),
+    StoreType(names=("RoutingStore",), about="", build=Wrapped, base=RoutedBases("routes", "store"),
+              parameters=(Parameter(name="routes", kind=Kind("a list", list), about=""),)),
 )  # fmt: skip
+
+ROUTED = """\
+stores:
+  routed:
+    type: RoutingStore
+    base: slow
+    config:
+      routes:
+      - {pattern: a, store: fast}
+      - {pattern: b, prefix: b/}
+      - {pattern: c, store: "${THIRD:-slow}"}
+      - {pattern: d, store: fast}
+  fast: {type: DictStore}
+  slow: {type: DictStore}
+main: routed
+"""
 
 
 @pytest.fixture
@@ -123,6 +141,16 @@ def test_bases_are_found_by_name_in_any_order(file: Path) -> None:
     assert [base.name for base in config.bases] == ["packed", "fast"]
     (both,) = config.bases[0].bases
     assert [base.name for base in both.bases] == ["fast", "slow"]
+
+
+def test_stores_named_in_a_parameter_are_bases_after_the_one_base(file: Path) -> None:
+    config = loaded(file, ROUTED)
+    assert [base.name for base in config.bases] == ["slow", "fast", "slow"]
+    assert [base.name for base in loaded(file, ROUTED.replace("    base: slow\n", "")).bases] == ["fast", "slow"]
+    assert config.values["routes"][2] == {"pattern": "c", "store": "slow"}
+    backend = build(config)
+    assert isinstance(backend, Wrapped)
+    assert backend.bases[0] is backend.bases[2]
 
 
 def test_a_tree_is_built_from_its_leaves(file: Path) -> None:
@@ -268,6 +296,27 @@ def test_what_is_left_empty_counts_as_left_out(file: Path) -> None:
             ":2: store 'cached' is its own base: cached → packed → both → cached",
         ),
         ("stores: {a: {type: GzipStore, base: a}}\nmain: a\n", ":1: store 'a' is its own base: a → a"),
+        (
+            ROUTED.replace("a, store: fast", "a, store: fats"),
+            ":7: store 'routed' (RoutingStore): unknown base 'fats'; did you mean 'fast'? there are: routed, ",
+        ),
+        (ROUTED.replace("a, store: fast", "a, store: [1]"), ":7: store 'routed' (RoutingStore): unknown base [1];"),
+        (
+            ROUTED.replace("a, store: fast", "a, store: routed"),
+            ":2: store 'routed' is its own base: routed → routed",
+        ),
+        (
+            ROUTED.replace("base: slow", "base: [slow]"),
+            ":4: store 'routed' (RoutingStore): it wraps one store beside those of its routes: write 'base: NAME'",
+        ),
+        (
+            "stores:\n  r: {type: RoutingStore}\nmain: r\n",
+            ":2: store 'r' (RoutingStore): it wraps stores: write 'base: NAME', or 'store: NAME' in 'routes'",
+        ),
+        (
+            ROUTED.replace("${THIRD:-slow}", "${THIRD}"),
+            ":9: store 'routed' needs the environment variable THIRD, which is not set",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_with_its_place_and_what_may_have_been_meant(

@@ -12,7 +12,7 @@ from objectstore.config.document import Node, plain, read_document
 from objectstore.config.environment import expand
 from objectstore.config.nearest import among
 from objectstore.config.parameters import Parameter
-from objectstore.config.storetype import ListOfBases, NamedBases, NoBase, OneBase, StoreType
+from objectstore.config.storetype import ListOfBases, NamedBases, NoBase, OneBase, RoutedBases, StoreType
 from objectstore.config.types import TYPES
 from objectstore.errors import ConfigurationError
 
@@ -74,7 +74,7 @@ class _Store:
         self.type = types[found.value]
         self.given = self._parameters(members.get("config"))
         base = members.get("base")
-        self.bases = self._bases(None if base is None or base.value is None else expand(base, env, owner))
+        self.bases = self._bases(None if base is None or base.value is None else expand(base, env, owner), env)
 
     def _parameters(self, config: Node | None) -> Mapping[Parameter, Node]:
         known = {name: one for one in self.type.parameters for name in (one.name, *one.aliases)}
@@ -91,7 +91,7 @@ class _Store:
                 raise self._wrong(f"the parameter {parameter.name!r} is missing: {parameter.about}", config)
         return given
 
-    def _bases(self, base: Node | None) -> tuple[Node, ...]:
+    def _bases(self, base: Node | None, env: Mapping[str, str]) -> tuple[Node, ...]:
         match self.type.base:
             case NoBase():
                 if base is not None:
@@ -111,8 +111,28 @@ class _Store:
                     wanted = ", ".join(f"{name}: NAME" for name in names)
                     raise self._wrong(f"it wraps stores by their parts: write 'base: {{{wanted}}}'", base)
                 return tuple(written[name] for name in names)
+            case RoutedBases(parameter, member):
+                if base is not None and not isinstance(base.value, str):
+                    raise self._wrong("it wraps one store beside those of its routes: write 'base: NAME'", base)
+                bases = (*([] if base is None else [base]), *self._routed(parameter, member, env))
+                if not bases:
+                    raise self._wrong(
+                        f"it wraps stores: write 'base: NAME', or '{member}: NAME' in {parameter!r}", base
+                    )
+                return bases
             case _:
                 assert_never(self.type.base)
+
+    def _routed(self, parameter: str, member: str, env: Mapping[str, str]) -> tuple[Node, ...]:
+        """The stores that the entries of a parameter name, each where it is first named."""
+        written = next((node.value for one, node in self.given.items() if one.name == parameter), ())
+        found: dict[str, Node] = {}
+        # What is no list of mappings is complained of when the parameter's value is read.
+        for entry in written if isinstance(written, tuple) else ():
+            if isinstance(entry.value, Mapping) and member in entry.value:
+                node = expand(entry.value[member], env, f"store {self.name!r}")
+                found.setdefault(str(node.value), node)
+        return tuple(found.values())
 
     def check_bases(self, stores: Mapping[str, _Store]) -> None:
         """Raises ConfigurationError for a base that is no store."""

@@ -35,7 +35,19 @@ class NamedBases:
     names: tuple[str, ...]
 
 
-Base: TypeAlias = NoBase | OneBase | ListOfBases | NamedBases
+@dataclass(frozen=True, slots=True)
+class RoutedBases:
+    """Wraps one store, or those that the entries of a parameter name, or both: `routes: [{…, store: NAME}]`.
+
+    The builder is given the one of `base:`, if there is one, and then each of the named ones once, in the order in
+    which they are first named; one that is also `base:` comes again.
+    """
+
+    parameter: str  # a list of mappings
+    member: str  # of those mappings: where the name of a store may stand
+
+
+Base: TypeAlias = NoBase | OneBase | ListOfBases | NamedBases | RoutedBases
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
