@@ -7,18 +7,20 @@ import os
 import secrets
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Final, ParamSpec, Self, TypeVar
 
 from objectstore.backends.contract import Uploads
-from objectstore.backends.filesystem import paths, walk
+from objectstore.backends.filesystem import paths
 from objectstore.backends.filesystem.failures import translated, translating
+from objectstore.backends.filesystem.layout import Layout, Plain
 from objectstore.backends.filesystem.staging import Draft
 from objectstore.backends.filesystem.tree import Tree
 from objectstore.backends.staged import StagedUploads
+from objectstore.backends.threads import finished
 from objectstore.core.attributes import check_attributes
 from objectstore.core.conditions import check_read, check_write
 from objectstore.core.digests import check_digests
@@ -48,24 +50,11 @@ _THREADS: Final = 16  # as many syncs may wait for the disk at once; a journal t
 _BLOCK_SIZE: Final = 256 * 1024  # bytes hashed and written in one go
 _IN_HAND: Final = 64 * 1024  # bytes: what is shorter is read at once rather than sent from the file
 _REMOVED_TOGETHER: Final = 64  # objects whose removals are synced together, each by a descriptor at most
+PLAIN: Final = Plain()
 _PUT: Final = PutOptions()
 _GET: Final = GetOptions()
 _COPY: Final = CopyOptions()
 _NOWAIT: Final = getattr(os, "RWF_NOWAIT", None)  # Linux: read what is in memory, and say so when it is not
-
-_CAPABILITIES: Final = Capabilities(
-    name=paths.NAME,
-    # Of files that other programs put there, none is.
-    digests=False,
-    notes=(
-        f"A key that no path can be is refused: empty, '.' and '..' segments, long ones, those under {paths.HIDDEN}/.",
-        "An object cannot be the folder of another: one of `a` and `a/b`, whichever comes second, is refused.",
-        "Files put there by other programs are objects, without attributes and digests.",
-        "Symbolic links are not followed, and names that are not UTF-8 are passed over.",
-        "A page of a listing reads the names of a whole folder, however many they are.",
-        "Conditions hold between all processes of this program; other programs that write files know nothing of them.",
-    ),
-)
 
 
 def _now() -> datetime:
@@ -91,8 +80,10 @@ class FilesystemBackend:
         clock: Callable[[], datetime] = _now,
         step: Callable[[str], None] = _no_step,
         carry_records: bool = True,
+        layout: Layout = PLAIN,
     ) -> None:
         self._path = root
+        self._layout = layout
         self._clock = clock
         self._step = step
         self._carry_records = carry_records
@@ -102,7 +93,8 @@ class FilesystemBackend:
 
     @property
     def capabilities(self) -> Capabilities:
-        return _CAPABILITIES
+        # Of files that other programs put there, no digest is known.
+        return Capabilities(name=self._layout.name, digests=False, notes=self._layout.notes)
 
     @property
     def uploads(self) -> Uploads:
@@ -133,7 +125,7 @@ class FilesystemBackend:
         draft = self.tree.draft(key, options.digests.union(options.expected))
         if options.conditions is not UNCONDITIONAL:
             # Now, so that a body that cannot be kept is not taken in; the check that counts is made with the write.
-            with translating(key):
+            with self.translating(key):
                 check_write(options.conditions, key, self._look(key))
         incoming = _Incoming(key, options, draft, self)
         try:
@@ -148,7 +140,7 @@ class FilesystemBackend:
         return _Outgoing(key, options, self)
 
     async def head(self, key: str) -> ObjectInfo:
-        with translating(key):
+        with self.translating(key):
             info = self._look(key)
         if info is None:
             raise NotFound(key)
@@ -168,18 +160,22 @@ class FilesystemBackend:
     async def copy(self, source: str, target: str, options: CopyOptions = _COPY) -> ObjectInfo:
         if options.attributes is not None:
             check_attributes(options.attributes)
-        with translating(target):
+        with self.translating(target):
             return await self.run(self.tree.copy, source, target, options)
 
     async def list(self, query: ListQuery) -> ListPage:
-        with translating():
-            return await self.run(walk.list_page, self.tree.root, query, self._look)
+        with self.translating():
+            return await self.run(self._layout.list_page, self.tree.root, query, self._look)
 
     async def check(self) -> None:
-        with translating():
+        with self.translating():
             free_bytes, free_files = await self.run(self.tree.check)
         if not free_bytes or not free_files:
-            raise StorageFull(f"{paths.NAME} has no room left")
+            raise StorageFull(f"{self._layout.name} has no room left")
+
+    def translating(self, key: str = "") -> AbstractContextManager[None]:
+        """Every OSError raised inside leaves as an error of ours."""
+        return translating(self._layout.name, key)
 
     @property
     def tree(self) -> Tree:
@@ -200,10 +196,10 @@ class FilesystemBackend:
 
     def _open(self) -> None:
         try:
-            tree = Tree(self._path, clock=self._clock, step=self._step, carry_records=self._carry_records)
+            tree = Tree(self._path, self._layout, clock=self._clock, step=self._step, carry_records=self._carry_records)
         except OSError as error:
             raise ConfigurationError(
-                f"{paths.NAME} cannot use the folder {str(self._path)!r}: {error.strerror}; "
+                f"{self._layout.name} cannot use the folder {str(self._path)!r}: {error.strerror}; "
                 "it has to be a folder that this process may write to"
             ) from error
         self._opened = tree, ThreadPoolExecutor(_THREADS, thread_name_prefix="filesystem")
@@ -225,10 +221,10 @@ class FilesystemBackend:
             for key in keys:
                 try:
                     folder = self.tree.remove(key, conditions)
-                except OSError as error:
-                    results.append(translated(error, key))
-                except ObjectStoreError as error:
-                    results.append(error)
+                except OSError as raised:
+                    results.append(translated(raised, self._layout.name, key))
+                except ObjectStoreError as raised:
+                    results.append(raised)
                 else:
                     results.append(None)
                     inode = os.fstat(folder).st_ino
@@ -236,31 +232,17 @@ class FilesystemBackend:
                         os.close(folder)
                     else:
                         touched[inode] = folder
-            with translating():
+            with self.translating():
                 for folder in touched.values():
                     os.fsync(folder)
+                for key, error in zip(keys, results, strict=True):
+                    if error is None:
+                        self.tree.forget(key)
         finally:
             for folder in touched.values():
                 os.close(folder)
         self._step("after_folder_sync")
         return results
-
-
-async def finished(job: Future[T]) -> T:
-    """What came of it. Who is cancelled while waiting is told so when it is over: nothing changes after that."""
-    waiting = asyncio.wrap_future(job)
-    try:
-        return await asyncio.shield(waiting)
-    except asyncio.CancelledError:
-        # A thread that has begun cannot be stopped; one that has not never will.
-        job.cancel()
-        while not waiting.done():
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait([waiting])
-        if not waiting.cancelled():
-            # Nobody is left to take an error, which is no reason to log it as a defect.
-            waiting.exception()
-        raise
 
 
 class _Incoming:
@@ -285,7 +267,7 @@ class _Incoming:
 
     async def finish(self) -> ObjectInfo:
         await self._written()
-        with translating(self._key):
+        with self._backend.translating(self._key):
             return await self._backend.run(self._make)
 
     async def give_up(self) -> None:
@@ -295,7 +277,7 @@ class _Incoming:
 
     async def _written(self) -> None:
         if self._writing is not None:
-            with translating(self._key):
+            with self._backend.translating(self._key):
                 await finished(self._writing)
 
     def _make(self) -> ObjectInfo:
@@ -331,7 +313,7 @@ class _Outgoing(AbstractAsyncContextManager[Reading]):
                 if self._fd is None:
                     os.close(fd)
         except OSError as error:
-            raise translated(error, self._key) from error
+            raise translated(error, self._backend.capabilities.name, self._key) from error
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None

@@ -42,6 +42,7 @@ from typing import Final
 
 from objectstore.backends.filesystem import folders, paths, xattrs
 from objectstore.backends.filesystem.failures import ABSENT
+from objectstore.backends.filesystem.layout import Layout
 from objectstore.backends.filesystem.locks import Locks
 from objectstore.backends.filesystem.records import Found, Record, foreign, known, time_of
 from objectstore.backends.filesystem.sidecars import Sidecars
@@ -58,9 +59,16 @@ class Tree:
     """The folder `root`, open from construction to `close`. Raises OSError beside the errors of the contract."""
 
     def __init__(
-        self, root: Path, *, clock: Callable[[], datetime], step: Callable[[str], None], carry_records: bool
+        self,
+        root: Path,
+        layout: Layout,
+        *,
+        clock: Callable[[], datetime],
+        step: Callable[[str], None],
+        carry_records: bool,
     ) -> None:
         self._path = root
+        self._layout = layout
         self._clock = clock
         self._step = step
         self._carry_records = carry_records
@@ -75,7 +83,7 @@ class Tree:
             hidden = keep(folders.make(self.root, [paths.HIDDEN], 0o700))
             self._locks = Locks(keep(folders.make(hidden, ["locks"], 0o700, for_good=False)))
             with self._locks.holding("opening"):
-                _refuse_lax_names(hidden)
+                _refuse_lax_names(layout.name, hidden)
             self._sidecars = Sidecars(hidden)
             # Who may look into the root may look into what is put there (less the umask).
             mode = os.fstat(self.root).st_mode
@@ -83,6 +91,8 @@ class Tree:
             self._staging = Staging(hidden, self._locks, mode & 0o666 | 0o600)
             opened.callback(self._staging.close)
             self._forget_what_died(self._staging.swept)
+            opened.callback(layout.close)
+            layout.open(root / paths.HIDDEN)
             self._opened = opened.pop_all()
 
     def close(self) -> None:
@@ -94,7 +104,7 @@ class Tree:
         Raises:
             NotFound, InvalidKey.
         """
-        *way, name = paths.segments(key)
+        *way, name = self._layout.segments(key)
         while True:
             try:
                 fd = folders.open_file(self.root, way, name, _FILE)
@@ -132,7 +142,7 @@ class Tree:
 
     def draft(self, key: str, algorithms: frozenset[str] = frozenset()) -> Draft:
         """A file in which to collect what is to become the object `key`."""
-        paths.segments(key)
+        self._layout.segments(key)
         return self._staging.draft(paths.hashed(key), algorithms)
 
     def commit(self, key: str, draft: Draft, digests: Mapping[str, bytes], options: PutOptions) -> ObjectInfo:
@@ -165,6 +175,7 @@ class Tree:
             if created != record.created:
                 record = replace(record, created=created)
                 carried = draft.seal(record, carry=self._carry_records)
+            self._layout.appearing(key)
             touched = self._replace(key, hashed_key, draft, None if carried else record, current)
         _sync_all(touched)
         self._step("after_folder_sync")
@@ -172,7 +183,7 @@ class Tree:
 
     def copy(self, source: str, target: str, options: CopyOptions) -> ObjectInfo:
         """Make the object `target` of the bytes of `source`, within the kernel where their digests are known."""
-        paths.segments(target)
+        self._layout.segments(target)
         fd, found = self.open(source)
         try:
             check_source(options.source, found.info)
@@ -201,7 +212,7 @@ class Tree:
         Raises:
             NotFound, PreconditionFailed, InvalidKey.
         """
-        *way, name = paths.segments(key)
+        *way, name = self._layout.segments(key)
         hashed_key = paths.hashed(key)
         with self._locks.holding_key(hashed_key):
             current = self.look(key)
@@ -218,6 +229,13 @@ class Tree:
                 raise NotFound(key) from None
         return folders.prune(self.root, way)
 
+    def forget(self, key: str) -> None:
+        """To be called when the removal of the object is on disk."""
+        if self._layout.indexed:
+            with self._locks.holding_key(paths.hashed(key)):
+                if self.look(key) is None:
+                    self._layout.gone(key)
+
     def check(self) -> tuple[int, int]:
         """Make and remove a file; how many bytes and files there is still room for (0 files: the system has no count).
 
@@ -225,7 +243,7 @@ class Tree:
         """
         here, there = os.fstat(self.root), self._path.stat()
         if not os.path.samestat(here, there):
-            raise Unavailable(f"{paths.NAME}: the root folder was moved or replaced; restart to use the new one")
+            raise Unavailable(f"{self._layout.name}: the root folder was moved or replaced; restart to use the new one")
         draft = self._staging.draft("check")
         draft.write(b"can this be written?")
         draft.discard()
@@ -252,7 +270,7 @@ class Tree:
             return False
 
     def _look_from_outside(self, key: str) -> Found | None:
-        *way, name = paths.segments(key)
+        *way, name = self._layout.segments(key)
         try:
             file = self._stat_file(way, name)
         except (FileNotFoundError, NotADirectoryError):
@@ -263,7 +281,7 @@ class Tree:
         self, key: str, hashed_key: str, draft: Draft, record: Record | None, current: Found | None
     ) -> Sequence[int]:
         """Rename the draft into its place, `record` (None: it carries its own) into a sidecar; folders to sync."""
-        *way, name = paths.segments(key)
+        *way, name = self._layout.segments(key)
         touched: list[int] = []
         try:
             if record is not None:
@@ -295,10 +313,12 @@ class Tree:
                 # A removal took the folder for one that is no longer needed, just as we went through it.
                 continue
             except NotADirectoryError:
-                raise paths.unholdable(key, "a part of its path is an object or a symbolic link") from None
+                raise paths.unholdable(
+                    self._layout.name, key, "a part of its path is an object or a symbolic link"
+                ) from None
             try:
                 if current is None:
-                    _refuse_what_is_no_object(key, name, folder)
+                    self._refuse_what_is_no_object(key, name, folder)
                 os.rename(draft.name, name, src_dir_fd=draft.folder, dst_dir_fd=folder)
             except BaseException as error:
                 os.close(folder)
@@ -306,7 +326,19 @@ class Tree:
                     continue
                 raise
             return folder
-        raise Unavailable(f"{paths.NAME}: the folder of {key!r} is removed again and again; try later")
+        raise Unavailable(f"{self._layout.name}: the folder of {key!r} is removed again and again; try later")
+
+    def _refuse_what_is_no_object(self, key: str, name: str, folder: int) -> None:
+        try:
+            there = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+        except FileNotFoundError:
+            return
+        if stat.S_ISDIR(there):
+            # What a put that died, or another program, left empty is in nobody's way.
+            if not folders.remove_if_hollow(name, folder):
+                raise paths.unholdable(self._layout.name, key, "it is the folder of other objects")
+        elif not stat.S_ISREG(there):
+            raise paths.unholdable(self._layout.name, key, "something that is no plain file has its name")
 
     def _refuse_changed(self, fd: int, found: Found, draft: Draft) -> None:
         after = os.fstat(fd)
@@ -340,20 +372,7 @@ def _close_all(touched: Sequence[int]) -> None:
         os.close(fd)
 
 
-def _refuse_what_is_no_object(key: str, name: str, folder: int) -> None:
-    try:
-        there = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
-    except FileNotFoundError:
-        return
-    if stat.S_ISDIR(there):
-        # What a put that died, or another program, left empty is in nobody's way.
-        if not folders.remove_if_hollow(name, folder):
-            raise paths.unholdable(key, "it is the folder of other objects")
-    elif not stat.S_ISREG(there):
-        raise paths.unholdable(key, "something that is no plain file has its name")
-
-
-def _refuse_lax_names(hidden: int) -> None:
+def _refuse_lax_names(store: str, hidden: int) -> None:
     """Refuse a file system that takes two names for the same one: two keys would share a file."""
     for name, twin in (("case", "CASE"), ("form-\u00e9", "form-e\u0301")):
         os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600, dir_fd=hidden))
@@ -364,6 +383,6 @@ def _refuse_lax_names(hidden: int) -> None:
         finally:
             os.unlink(name, dir_fd=hidden)
         raise ConfigurationError(
-            f"{paths.NAME} needs a file system that tells names by every byte; this one takes {name!r} and {twin!r} "
+            f"{store} needs a file system that tells names by every byte; this one takes {name!r} and {twin!r} "
             "for the same. Use an EngineStore, or a volume that minds case and spelling"
         )
