@@ -13,6 +13,7 @@ from objectstore.config.parameters import OBJECTS, PATH, TEXT, Kind, Parameter, 
 from objectstore.config.schema import StoreConfig, load
 from objectstore.config.storetype import ListOfBases, NamedBases, OneBase, RoutedBases, StoreType, Values
 from objectstore.errors import ConfigurationError
+from objectstore.wrappers.shared import Shared
 
 
 class Wrapped(MemoryBackend):
@@ -150,7 +151,9 @@ def test_stores_named_in_a_parameter_are_bases_after_the_one_base(file: Path) ->
     assert config.values["routes"][2] == {"pattern": "c", "store": "slow"}
     backend = build(config)
     assert isinstance(backend, Wrapped)
+    assert isinstance(backend.bases[0], Shared)
     assert backend.bases[0] is backend.bases[2]
+    assert not isinstance(backend.bases[1], Shared)
 
 
 def test_a_tree_is_built_from_its_leaves(file: Path) -> None:
@@ -161,8 +164,10 @@ def test_a_tree_is_built_from_its_leaves(file: Path) -> None:
     assert packed.values == {"level": 6}
     (both,) = packed.bases
     assert isinstance(both, Wrapped)
-    # One store is one backend, however many wrap it.
+    # One store is one backend, opened once, however many wrap it.
     assert both.bases[0] is fast
+    assert isinstance(fast, Shared)
+    assert not isinstance(both.bases[1], Shared)
     assert both.bases[1] is not fast
 
 
@@ -354,3 +359,14 @@ def test_a_dependency_that_is_missing_is_named_with_the_extra(file: Path) -> Non
         ConfigurationError, match=r"store 's3' \(AsyncBucketStore\) needs obstore.*pip install 'objectstore\[s3\]'"
     ):
         build(config)
+
+
+def test_what_a_store_complains_of_when_it_is_built_is_told_with_its_place(file: Path) -> None:
+    def build_badly(_values: Values, _bases: Sequence[Backend]) -> Backend:
+        raise ConfigurationError("its parameters do not go together")
+
+    file.write_text("stores:\n  a:\n    type: Bad\nmain: a\n")
+    config = load(file, {}, types=[StoreType(names=("Bad",), about="", build=build_badly)])
+    with pytest.raises(ConfigurationError) as caught:
+        build(config)
+    assert str(caught.value) == f"{file}:2: store 'a' (Bad): its parameters do not go together"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 from typing import Final
 
@@ -12,6 +13,7 @@ from objectstore.backends.contract import Backend
 from objectstore.config.schema import StoreConfig, load
 from objectstore.config.settings import Settings
 from objectstore.errors import ConfigurationError
+from objectstore.wrappers.shared import Shared
 
 _log: Final = logging.getLogger("objectstore.config")
 
@@ -38,12 +40,12 @@ def open_backend(settings: Settings) -> Backend:
 
 
 def build(config: StoreConfig) -> Backend:
-    """The store with its bases. A store that several others wrap is one backend, given to each of them.
+    """The store with its bases. A store that several others wrap is one backend, opened once for all of them.
 
     Raises:
-        ConfigurationError: something that it needs is not installed.
+        ConfigurationError: something that it needs is not installed, or its parameters do not go together.
     """
-    return _build(config, {})
+    return _build(config, _shared(config), {})
 
 
 def describe(config: StoreConfig) -> Iterator[str]:
@@ -72,16 +74,39 @@ def _chosen(settings: Settings) -> Backend:
     return MemoryBackend()
 
 
-def _build(config: StoreConfig, built: dict[str, Backend]) -> Backend:
+def _shared(config: StoreConfig) -> frozenset[str]:
+    """The names of the stores that more than one other wraps, or one more than once."""
+    seen: set[str] = set()
+    wrapped: Counter[str] = Counter()
+
+    def count(store: StoreConfig) -> None:
+        if store.name not in seen:
+            seen.add(store.name)
+            wrapped.update(base.name for base in store.bases)
+            for base in store.bases:
+                count(base)
+
+    count(config)
+    return frozenset(name for name, times in wrapped.items() if times > 1)
+
+
+def _build(config: StoreConfig, shared: frozenset[str], built: dict[str, Backend]) -> Backend:
     if config.name not in built:
-        bases = [_build(base, built) for base in config.bases]
-        try:
-            built[config.name] = config.type.build(config.values, bases)
-        except ModuleNotFoundError as error:
-            if config.type.extra is None:
-                raise
-            raise ConfigurationError(
-                f"{config.place}: store {config.name!r} ({config.type_name}) needs {error.name}, which is not "
-                f"installed: pip install 'objectstore[{config.type.extra}]'"
-            ) from error
+        bases = [_build(base, shared, built) for base in config.bases]
+        backend = _built(config, bases)
+        built[config.name] = Shared(backend) if config.name in shared else backend
     return built[config.name]
+
+
+def _built(config: StoreConfig, bases: Sequence[Backend]) -> Backend:
+    store = f"{config.place}: store {config.name!r} ({config.type_name})"
+    try:
+        return config.type.build(config.values, bases)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{store}: {error}") from error
+    except ModuleNotFoundError as error:
+        if config.type.extra is None:
+            raise
+        raise ConfigurationError(
+            f"{store} needs {error.name}, which is not installed: pip install 'objectstore[{config.type.extra}]'"
+        ) from error
