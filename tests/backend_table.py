@@ -9,7 +9,9 @@ from pathlib import Path
 from objectstore.backends.contract import Backend
 from objectstore.backends.engine.backend import EngineBackend
 from objectstore.backends.filesystem import FilesystemBackend
+from objectstore.backends.hashdir import HashdirBackend
 from objectstore.backends.memory import MemoryBackend
+from objectstore.backends.safefilesystem import SafeFilesystemBackend
 from objectstore.testing.faults import Faulty
 from objectstore.wrappers.forwarding import Forwarding
 from objectstore.wrappers.prefix import Prefixed
@@ -19,6 +21,8 @@ BACKENDS: dict[str, Callable[[Path], AbstractAsyncContextManager[Backend]]] = {
     "memory": lambda _: MemoryBackend(),
     "engine": lambda folder: EngineBackend(folder / "data"),
     "filesystem": lambda folder: FilesystemBackend(folder / "data"),
+    "safefilesystem": lambda folder: SafeFilesystemBackend(folder / "data"),
+    "hashdir": lambda folder: HashdirBackend(folder / "data"),
     "forwarding": lambda _: Forwarding(MemoryBackend()),
     "prefix": lambda _: Prefixed(MemoryBackend({"pre": b"", "pre/": b"", "preface": b"", "prf": b""}), "pre/"),
     "reserving": lambda _: Reserving(MemoryBackend(), name="Reserving"),

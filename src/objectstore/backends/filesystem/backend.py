@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, supp
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Final, ParamSpec, Self, TypeVar
+from typing import Final, ParamSpec, Self, TypedDict, TypeVar
 
 from objectstore.backends.contract import Uploads
 from objectstore.backends.filesystem import paths
@@ -63,6 +63,14 @@ def _now() -> datetime:
 
 def _no_step(_name: str) -> None:
     pass
+
+
+class Options(TypedDict, total=False):
+    """What backends of every layout take."""
+
+    clock: Callable[[], datetime]
+    step: Callable[[str], None]
+    carry_records: bool
 
 
 class FilesystemBackend:

@@ -92,7 +92,8 @@ class Tree:
             opened.callback(self._staging.close)
             self._forget_what_died(self._staging.swept)
             opened.callback(layout.close)
-            layout.open(root / paths.HIDDEN)
+            with self._locks.holding("opening"):
+                layout.open(root / paths.HIDDEN)
             self._opened = opened.pop_all()
 
     def close(self) -> None:

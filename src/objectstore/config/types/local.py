@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from objectstore.backends.contract import Backend
-from objectstore.config.parameters import OBJECTS, PATH, SIZE, Parameter, choice
+from objectstore.config.parameters import OBJECTS, PATH, SIZE, Parameter, choice, whole
 from objectstore.config.storetype import StoreType, Values
 
 
@@ -26,6 +26,18 @@ def _filesystem(values: Values, _: Sequence[Backend]) -> Backend:
     from objectstore.backends.filesystem.backend import FilesystemBackend
 
     return FilesystemBackend(values["root_path"])
+
+
+def _safe_filesystem(values: Values, _: Sequence[Backend]) -> Backend:
+    from objectstore.backends.safefilesystem import SafeFilesystemBackend
+
+    return SafeFilesystemBackend(values["root_path"])
+
+
+def _hashdir(values: Values, _: Sequence[Backend]) -> Backend:
+    from objectstore.backends.hashdir import HashdirBackend
+
+    return HashdirBackend(values["root_path"], **{name: values[name] for name in ("width", "depth") if name in values})
 
 
 LOCAL: Final = (
@@ -54,5 +66,21 @@ LOCAL: Final = (
         about="Plain files under a folder: the object a/b.txt is the file a/b.txt.",
         parameters=(Parameter(name="root_path", kind=PATH, required=True, about="The folder."),),
         build=_filesystem,
+    ),
+    StoreType(
+        names=("SafeFilesystemStore", "AsyncSafeFilesystemStore"),
+        about="Files of one folder, named by the key in Base32: any key of up to 155 bytes.",
+        parameters=(Parameter(name="root_path", kind=PATH, required=True, about="The folder."),),
+        build=_safe_filesystem,
+    ),
+    StoreType(
+        names=("HashdirStore", "AsyncHashdirStore"),
+        about="Files in nested folders, named by the SHA-256 of the key: any key.",
+        parameters=(
+            Parameter(name="root_path", kind=PATH, required=True, about="The folder."),
+            Parameter(name="width", kind=whole(1), about="Hexadecimal digits in the name of a folder (default: 2)."),
+            Parameter(name="depth", kind=whole(1), about="Folders on the way to a file (default: 3)."),
+        ),
+        build=_hashdir,
     ),
 )
