@@ -8,28 +8,23 @@ inode must be the same too. Elsewhere it need not be, so that records outlive a 
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import os
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
 
-from objectstore.core.attributes import check_attributes
-from objectstore.errors import InvalidMetadata
-from objectstore.values import NO_ATTRIBUTES, NO_DIGESTS, Attributes, ObjectInfo
+from objectstore.backends import recorded
+from objectstore.values import Attributes, ObjectInfo
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(9999, 12, 31, tzinfo=UTC)
 _EARLIEST: Final = datetime(1, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _SECOND: Final = 1_000_000_000  # nanoseconds
-_ETAG: Final = re.compile(r"[\x21\x23-\x7e\x80-\xff]+")  # RFC 9110 §8.8.3
-_ATTRIBUTES: Final = tuple(field.name for field in fields(Attributes) if field.name != "metadata")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,34 +102,27 @@ def dump(record: Record) -> dict[str, Any]:
         "inode": record.inode,
         "etag": record.etag,
         "created": (record.created - _EPOCH) // _MICROSECOND,
-        "digests": {name: base64.b64encode(digest).decode() for name, digest in record.digests.items()},
+        "digests": recorded.dump_digests(record.digests),
     }
-    if record.attributes != NO_ATTRIBUTES:
-        kept = {name: getattr(record.attributes, name) for name in _ATTRIBUTES}
-        value["attributes"] = {name: given for name, given in kept.items() if given is not None}
-        value["attributes"]["metadata"] = dict(record.attributes.metadata)
+    attributes = recorded.dump_attributes(record.attributes)
+    if attributes is not None:
+        value["attributes"] = attributes
     return value
 
 
 def load(value: Any) -> Record | None:
-    """The record that `dump` gave; None for anything else, which is as good as no record.
-
-    Whoever may write files may write records too, so what would not survive a header is not believed.
-    """
+    """The record that `dump` gave; None for anything else, which is as good as no record."""
     try:
-        attributes = value.get("attributes")
-        if not _ETAG.fullmatch(value["etag"]):
-            return None
         return Record(
             size=value["size"],
             mtime_ns=value["mtime_ns"],
             inode=value["inode"],
-            etag=value["etag"],
+            etag=recorded.load_etag(value["etag"]),
             created=_EPOCH + timedelta(microseconds=value["created"]),
-            digests={name: base64.b64decode(digest) for name, digest in value["digests"].items()} or NO_DIGESTS,
-            attributes=NO_ATTRIBUTES if attributes is None else check_attributes(Attributes(**attributes)),
+            digests=recorded.load_digests(value["digests"]),
+            attributes=recorded.load_attributes(value.get("attributes")),
         )
-    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, InvalidMetadata):
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
         return None
 
 
