@@ -19,6 +19,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("backends",),
     ("wrappers", "ratelimit"),
     ("config",),
+    ("transfer",),
     ("s3", "server"),
     ("fsspec", "app", "testing"),
     ("cli",),
