@@ -11,6 +11,7 @@ import pytest
 from objectstore.backends.memory import MemoryBackend
 from objectstore.errors import InvalidKey, NotFound
 from objectstore.values import ListPage, ListQuery, PutOptions
+from objectstore.wrappers.forwarding import Forwarding
 from objectstore.wrappers.reserving import RESERVED, Reserving
 
 OWN = (f"{RESERVED}id/00001", f"{RESERVED}id/upload", RESERVED + "x")
@@ -79,3 +80,19 @@ def test_parts_are_gone_from_the_inner_store_after_completion() -> None:
         assert left.keys == (f"{RESERVED}{upload.upload_id}/upload",)  # that it is completed, until it expires
 
     run(scenario)
+
+
+def test_one_over_another_stages_its_parts_in_the_same_place() -> None:
+    async def scenario() -> None:
+        inner = MemoryBackend()
+        between = Forwarding(Reserving(inner, name="Inside"))
+        async with Reserving(between, name="Outside") as store:
+            upload = await store.uploads.begin("whole", PutOptions())
+            part = await store.uploads.put_part(upload.upload_id, 1, b"body", PutOptions())
+            await store.uploads.complete(upload.upload_id, [(1, part.etag)])
+            assert (await store.list(ListQuery())).keys == ("whole",)
+            with pytest.raises(InvalidKey, match="reserved"):
+                await store.put(OWN[0], b"")
+        assert (await inner.list(ListQuery(prefix=RESERVED))).keys == (f"{RESERVED}{upload.upload_id}/upload",)
+
+    asyncio.run(scenario())

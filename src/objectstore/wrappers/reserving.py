@@ -31,6 +31,7 @@ from objectstore.values import (
     Reading,
 )
 from objectstore.wrappers.forwarding import COPY, GET, PUT, Forwarding
+from objectstore.wrappers.keymapping import KeyMapping
 from objectstore.wrappers.prefix import Prefixed
 
 RESERVED: Final = ".objectstore-uploads/"
@@ -53,7 +54,10 @@ class Reserving(Forwarding):
 
     def __init__(self, inner: Backend, *, name: str) -> None:
         super().__init__(inner, name=name)
-        self._uploads = StagedUploads(self, Prefixed(inner, RESERVED), clock=_now, new_id=_new_id)
+        beneath = _beneath(inner)
+        # One that stands on another of its kind finds these keys reserved there, and shares its place.
+        self.staging: Backend = Prefixed(inner, RESERVED) if beneath is None else beneath.staging
+        self._uploads = StagedUploads(self, self.staging, clock=_now, new_id=_new_id)
 
     @property
     def uploads(self) -> Uploads:
@@ -96,6 +100,13 @@ class Reserving(Forwarding):
 
     async def list(self, query: ListQuery) -> ListPage:
         return await list_unreserved(self._inner, query)
+
+
+def _beneath(inner: Backend) -> Reserving | None:
+    """The first of these wrappers that `inner` is, or passes keys on to unchanged."""
+    while isinstance(inner, Forwarding) and not isinstance(inner, KeyMapping | Reserving):
+        inner = inner._inner  # noqa: SLF001  what wraps what is nobody else's business
+    return inner if isinstance(inner, Reserving) else None
 
 
 def is_reserved(key: str) -> bool:
