@@ -1,0 +1,5 @@
+"""Objects as the strings of a Redis database."""
+
+from objectstore.backends.redis.backend import RedisBackend
+
+__all__ = ["RedisBackend"]
