@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import datetime
 
@@ -56,9 +56,11 @@ class KeyMapping(Forwarding, ABC):
 
     @asynccontextmanager
     async def get(self, key: str, options: GetOptions = GET) -> AsyncIterator[Reading]:
-        with self.told():
-            async with self._inner.get(self.sought(key), options) as reading:
-                yield replace(reading, info=replace(reading.info, key=key))
+        async with AsyncExitStack() as stack:
+            # Not longer: errors of whoever reads, another store's perhaps, are none of the inner store's.
+            with self.told():
+                reading = await stack.enter_async_context(self._inner.get(self.sought(key), options))
+            yield replace(reading, info=replace(reading.info, key=key))
 
     async def head(self, key: str) -> ObjectInfo:
         with self.told():

@@ -30,9 +30,11 @@ class Prefixed(KeyMapping):
         start = max(query.start, "\0")
         page = await self._inner.list(replace(query, prefix=self._prefix + query.prefix, start=self._prefix + start))
         cut = len(self._prefix)
+        # Behind all that has the prefix there is nothing of ours.
+        following = page.next_start if page.next_start and page.next_start.startswith(self._prefix) else None
         return ListPage(
             keys=tuple(key[cut:] for key in page.keys),
             prefixes=tuple(group[cut:] for group in page.prefixes),
             objects=tuple(replace(info, key=info.key[cut:]) for info in page.objects),
-            next_start=None if page.next_start is None else page.next_start[cut:],
+            next_start=None if following is None else following[cut:],
         )
