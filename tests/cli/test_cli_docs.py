@@ -73,5 +73,5 @@ def test_the_examples_of_the_help_are_commands_that_there_are() -> None:
         if name == "token":
             continue
         shown = invoke(name, "--help").stdout.decode()
-        for example in re.findall(r"objectstore (\w+)", shown[shown.index("Examples:") :]):
+        for example in re.findall(r"objectstore ([\w-]+)", shown[shown.index("Examples:") :]):
             assert example == name

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import typer
 
 from objectstore import __version__
-from objectstore.cli import bench, exists, get, ls, put, rm, serve, stat, token
+from objectstore.cli import bench, copystore, exists, get, ls, put, rm, serve, stat, token
 from objectstore.cli.output import PROGRAM
 
 app: Final = typer.Typer(
@@ -34,6 +34,7 @@ _mount(ls.ls, ls.EXAMPLES)
 _mount(stat.stat, stat.EXAMPLES)
 _mount(exists.exists, exists.EXAMPLES)
 _mount(rm.rm, rm.EXAMPLES)
+_mount(copystore.copy_store, copystore.EXAMPLES)
 _mount(bench.bench, bench.EXAMPLES)
 app.add_typer(token.app, name="token")
 
