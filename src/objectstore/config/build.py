@@ -24,14 +24,18 @@ def open_backend(settings: Settings) -> Backend:
     Raises:
         ConfigurationError: it cannot be had, or not by so many processes.
     """
-    backend = _chosen(settings)
+    described = settings.storage_config
+    config = None if described is None else load(described, os.environ, settings.storage_name)
+    backend = _of_folder(settings) if config is None else build(config)
     capabilities = backend.capabilities
     if settings.workers > 1 and not capabilities.shared:
         raise ConfigurationError(
-            f"WORKERS={settings.workers}: {capabilities.name} belongs to one process, so each worker would serve "
-            "objects of its own; set WORKERS=1, or DATA_DIR to a folder"
+            f"WORKERS={settings.workers}: {capabilities.name} belongs to one process, and cannot be served by several; "
+            "set WORKERS=1, or DATA_DIR to a folder"
         )
-    if not capabilities.persistent:
+    if config is not None and _is_foreign(config):
+        _log.warning("%s has a class from elsewhere in it: whether objects persist is up to that", capabilities.name)
+    elif not capabilities.persistent:
         _log.warning(
             "nothing persists: %s keeps objects only as long as the server runs; set DATA_DIR to a folder to keep them",
             capabilities.name,
@@ -62,9 +66,7 @@ def _shown(value: object) -> str:
     return repr(str(value)) if isinstance(value, PurePath) else repr(value)
 
 
-def _chosen(settings: Settings) -> Backend:
-    if settings.storage_config is not None:
-        return build(load(settings.storage_config, os.environ, settings.storage_name))
+def _of_folder(settings: Settings) -> Backend:
     if settings.data_dir is not None:
         from objectstore.backends.engine.backend import EngineBackend
 
@@ -72,6 +74,10 @@ def _chosen(settings: Settings) -> Backend:
     from objectstore.backends.memory import MemoryBackend
 
     return MemoryBackend()
+
+
+def _is_foreign(config: StoreConfig) -> bool:
+    return config.type.foreign or any(map(_is_foreign, config.bases))
 
 
 def _shared(config: StoreConfig) -> frozenset[str]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, assert_never
 
+from objectstore.config import plugins
+from objectstore.config.custom import custom_type, imported, is_reference
 from objectstore.config.document import Node, plain, read_document
 from objectstore.config.environment import expand
 from objectstore.config.nearest import among
@@ -32,6 +35,14 @@ class StoreConfig:
     place: str  # `storage.yaml:12`, for errors
 
 
+@dataclass(frozen=True, slots=True)
+class StorageFile:
+    """All that a storage.yaml describes, checked as far as it goes without the values of parameters."""
+
+    main: str
+    stores: Mapping[str, StoreConfig]
+
+
 def load(
     path: Path, env: Mapping[str, str], store_name: str | None = None, *, types: Sequence[StoreType] = TYPES
 ) -> StoreConfig:
@@ -43,7 +54,29 @@ def load(
     Raises:
         ConfigurationError: in one line, with file and line: what is wrong, and what may have been meant.
     """
+    return parse(read_document(path), env, store_name, types=types)
+
+
+def parse(
+    root: Node, env: Mapping[str, str], store_name: str | None = None, *, types: Sequence[StoreType] = TYPES
+) -> StoreConfig:
+    """As `load`, of a document that is at hand."""
+    members, stores = _read(root, env, types)
+    return _resolve(_served(root, members, stores, env, store_name), stores, env)
+
+
+def load_all(path: Path, env: Mapping[str, str], *, types: Sequence[StoreType] = TYPES) -> StorageFile:
+    """Every store of the file, as `load` gives one: their variables and values are checked, too."""
     root = read_document(path)
+    members, stores = _read(root, env, types)
+    main = _served(root, members, stores, env, None).name
+    return StorageFile(main, {name: _resolve(store, stores, env) for name, store in stores.items()})
+
+
+def _read(
+    root: Node, env: Mapping[str, str], types: Sequence[StoreType]
+) -> tuple[Mapping[str, Node], Mapping[str, _Store]]:
+    """The members of the file, and its stores with their names checked."""
     members = _members(root, "the file", _MEMBERS)
     if "stores" not in members:
         raise ConfigurationError(f"{root.place}: there is no 'stores'")
@@ -54,7 +87,7 @@ def load(
         store.check_bases(stores)
     for name in stores:
         _refuse_cycles(name, stores, ())
-    return _resolve(_served(root, members, stores, env, store_name), stores, env)
+    return members, stores
 
 
 class _Store:
@@ -67,19 +100,41 @@ class _Store:
         members = _members(node, owner, _STORE_MEMBERS)
         if "type" not in members:
             raise ConfigurationError(f"{node.place}: {owner} has no 'type'")
-        found = expand(members["type"], env, owner)
-        if not isinstance(found.value, str) or found.value not in types:
-            raise ConfigurationError(f"{found.place}: {owner}: unknown type {_unknown(found, types)}")
-        self.type_name: str = found.value
-        self.type = types[found.value]
-        self.given = self._parameters(members.get("config"))
-        base = members.get("base")
-        self.bases = self._bases(None if base is None or base.value is None else expand(base, env, owner), env)
+        written = expand(members["type"], env, owner)
+        self.type_name = str(written.value)
+        config = _given(members.get("config"))
+        base = _given(members.get("base"))
+        base = None if base is None else expand(base, env, owner)
+        found = self._type(written, types, config, base) if isinstance(written.value, str) else None
+        if found is None:
+            known = (*types, *plugins.names())
+            raise ConfigurationError(f"{written.place}: {owner}: unknown type {_unknown(written, known)}")
+        self.type = found
+        self.given = self._parameters(config)
+        self.bases = self._bases(base, env)
+
+    def _type(
+        self, written: Node, types: Mapping[str, StoreType], config: Node | None, base: Node | None
+    ) -> StoreType | None:
+        """One of ours, one that a package adds, or a class by its address."""
+        name = self.type_name
+        if name in types:
+            return types[name]
+        names = tuple(config.value) if config is not None and isinstance(config.value, Mapping) else ()
+        if is_reference(name):
+            return custom_type(name, partial(imported, name), names, base)
+        try:
+            found = plugins.load(name)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{written.place}: store {self.name!r}: {error}") from error
+        if found is None or isinstance(found, StoreType):
+            return found
+        return custom_type(name, lambda: found, names, base)
 
     def _parameters(self, config: Node | None) -> Mapping[Parameter, Node]:
         known = {name: one for one in self.type.parameters for name in (one.name, *one.aliases)}
         given: dict[Parameter, Node] = {}
-        written = {} if config is None or config.value is None else _mapping(config, f"'config' of {self.name!r}")
+        written = {} if config is None else _mapping(config, f"'config' of {self.name!r}")
         for name, node in written.items():
             if name not in known:
                 raise self._wrong(f"unknown parameter {name!r}{among(name, known)}", node)
@@ -191,6 +246,11 @@ def _resolve(store: _Store, stores: Mapping[str, _Store], env: Mapping[str, str]
         bases=tuple(_resolve(stores[base.value], stores, env) for base in store.bases),
         place=store.place,
     )
+
+
+def _given(node: Node | None) -> Node | None:
+    """What is left empty is left out."""
+    return None if node is None or node.value is None else node
 
 
 def _unknown(node: Node, known: Iterable[str]) -> str:

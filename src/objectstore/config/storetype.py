@@ -64,3 +64,4 @@ class StoreType:
     parameters: tuple[Parameter, ...] = ()
     base: Base = NoBase()
     extra: str | None = None
+    foreign: bool = False  # a class that knows nothing of this package: what it keeps, and how long, is its matter
