@@ -42,7 +42,6 @@ def test_without_any_setting_there_are_defaults() -> None:
     ("name", "value", "wanted"),
     [
         ("STORAGE_CONFIG", "./storage.yaml", Path("storage.yaml")),
-        ("STORAGE_NAME", "s3", "s3"),
         ("DATA_DIR", "/data", Path("/data")),
         ("DURABILITY", "relaxed", "relaxed"),
         ("AUTH_TOKENS_FILE", "/run/tokens.json", Path("/run/tokens.json")),
@@ -111,6 +110,14 @@ def test_two_stores_at_once_are_refused(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("DATA_DIR", "/data")
     with pytest.raises(ConfigurationError, match=r"^STORAGE_CONFIG and DATA_DIR are both set.*unset one of them$"):
         load_settings()
+
+
+def test_the_name_of_a_store_is_of_no_use_without_the_file_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STORAGE_NAME", "s3")
+    with pytest.raises(ConfigurationError, match=r"^STORAGE_NAME='s3' .*set STORAGE_CONFIG to the file, or unset"):
+        load_settings()
+    monkeypatch.setenv("STORAGE_CONFIG", "storage.yaml")
+    assert load_settings().storage_name == "s3"
 
 
 def test_what_is_given_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

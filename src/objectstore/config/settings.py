@@ -71,6 +71,11 @@ class Settings(BaseSettings):
     def _one_store(self) -> Self:
         if self.storage_config is not None and self.data_dir is not None:
             raise ValueError("STORAGE_CONFIG and DATA_DIR are both set, and each names a store: unset one of them")
+        if self.storage_config is None and self.storage_name is not None:
+            raise ValueError(
+                f"STORAGE_NAME={self.storage_name!r} is the name of a store in a storage.yaml: "
+                "set STORAGE_CONFIG to the file, or unset STORAGE_NAME"
+            )
         return self
 
 
