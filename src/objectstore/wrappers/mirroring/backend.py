@@ -58,6 +58,7 @@ from objectstore.values import (
 )
 from objectstore.wrappers.forwarding import COPY, GET, PUT
 from objectstore.wrappers.mirroring.changes import Change, Changes
+from objectstore.wrappers.mirroring.check import Finding, check
 from objectstore.wrappers.mirroring.child import AWAY, Child
 from objectstore.wrappers.mirroring.delivery import Delivery, DeliveryFailed, Write
 from objectstore.wrappers.mirroring.listing import list_children
@@ -208,6 +209,10 @@ class Mirroring:
                 await child.backend.check()
             except ObjectStoreError as error:
                 raise child.told(error, "nothing can be written until it answers") from error
+
+    def findings(self, *, deep: bool = False, repair: bool = False) -> AsyncIterator[Finding]:
+        """What differs between the children, as `check.check` tells and mends it."""
+        return check(self.children, self.changes, deep=deep, repair=repair)
 
     def _check_capable(self, options: PutOptions) -> None:
         capabilities = self.capabilities

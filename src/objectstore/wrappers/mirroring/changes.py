@@ -55,6 +55,11 @@ class Change:
         for place in self._places:
             place.settled = place.settled or place.child in children
 
+    def unsettle(self) -> None:
+        """Every child is about to be changed."""
+        for place in self._places:
+            place.settled = False
+
     def nothing_changed(self) -> None:
         """The first child refused: all are as they were, those that had missed something included."""
         for place in self._places:

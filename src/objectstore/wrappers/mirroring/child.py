@@ -104,8 +104,16 @@ class Child:
 
     async def mark(self, key: str) -> tuple[Mark, str] | None:
         """The mark on `key`, and its etag. Raises Corrupted for one that cannot be read."""
+        return await self._mark_at(marks.mark_key(key))
+
+    async def mark_at(self, mark_key: str) -> Mark | None:
+        """The mark kept under `mark_key`, as a listing of marks tells it."""
+        found = await self._mark_at(mark_key)
+        return None if found is None else found[0]
+
+    async def _mark_at(self, mark_key: str) -> tuple[Mark, str] | None:
         try:
-            async with self.backend.get(marks.mark_key(key)) as reading:
+            async with self.backend.get(mark_key) as reading:
                 return marks.load(await read_all(reading)), reading.info.etag
         except NotFound:
             return None
