@@ -135,6 +135,7 @@ def _run_uvicorn(launch: Launch) -> bool:
         log_config=_logging(launch.log_level),
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         backlog=_BACKLOG,
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=launch.shutdown_timeout,

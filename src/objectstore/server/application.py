@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from typing import Any, Final
 
@@ -88,6 +89,9 @@ class Application(FastAPI):
         except ObjectStoreError as error:
             await send({"type": "lifespan.startup.failed", "message": f"the store cannot be opened: {error}"})
             return
+        # What was imported and built stays to the end: the collector need not look through it again and again.
+        gc.collect()
+        gc.freeze()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self._service.close()

@@ -7,6 +7,7 @@ import json
 from binascii import b2a_base64
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 from objectstore.core.attributes import check_attributes
@@ -30,6 +31,7 @@ _T = TypeVar("_T")
 _OPTIONAL: Final = ("content_encoding", "content_disposition", "content_language", "cache_control")
 
 
+@lru_cache(maxsize=64)  # what a backend writes at one time is told at one time
 def format_time(time: datetime) -> str:
     """RFC 3339, UTC, microseconds."""
     utc = time if time.tzinfo is UTC else time.astimezone(UTC)
@@ -84,7 +86,7 @@ def format_record(info: ObjectInfo) -> str:
     """`record` as JSON, several times faster than by way of a dictionary: one goes out for every write."""
     attributes = info.attributes
     created = format_time(info.created)
-    modified = created if info.modified == info.created else format_time(info.modified)
+    modified = format_time(info.modified)
     digests = ",".join([f'"{name}":"{b2a_base64(raw, newline=False).decode()}"' for name, raw in info.digests.items()])
     metadata = "" if not attributes.metadata else ",".join(map(_member_text, attributes.metadata.items()))
     told = (

@@ -85,15 +85,21 @@ def microseconds(time: datetime) -> int:
     return (time - EPOCH) // _MICROSECOND
 
 
+@lru_cache(maxsize=64)  # what is committed together is written at one time, and is mostly new: created then, too
+def _time_at(moment: int) -> datetime:
+    return EPOCH + timedelta(microseconds=moment)
+
+
 def info_of(row: Row) -> ObjectInfo:
+    key, _, size, etag, created, modified, sha256, digests, attributes, _ = row
     return ObjectInfo(
-        key=row[0],
-        size=row[2],
-        etag=row[3],
-        created=EPOCH + timedelta(microseconds=row[4]),
-        modified=EPOCH + timedelta(microseconds=row[5]),
-        digests=all_digests(row[6], row[7]),
-        attributes=decode_attributes(row[8]),
+        key=key,
+        size=size,
+        etag=etag,
+        created=_time_at(created),
+        modified=_time_at(modified),
+        digests={"sha-256": sha256} if digests is None else all_digests(sha256, digests),
+        attributes=NO_ATTRIBUTES if attributes is None else decode_attributes(attributes),
     )
 
 
