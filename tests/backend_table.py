@@ -13,9 +13,15 @@ from objectstore.backends.hashdir import HashdirBackend
 from objectstore.backends.memory import MemoryBackend
 from objectstore.backends.safefilesystem import SafeFilesystemBackend
 from objectstore.testing.faults import Faulty
+from objectstore.wrappers.base64ed import Base64ed
 from objectstore.wrappers.forwarding import Forwarding
+from objectstore.wrappers.gzipped import Gzipped
+from objectstore.wrappers.jsonbody import JsonOnly
 from objectstore.wrappers.prefix import Prefixed
 from objectstore.wrappers.reserving import Reserving
+from objectstore.wrappers.textencoding import Reencoded
+from objectstore.wrappers.zstd import Zstd
+from wrappers.quoted import Quoted
 
 BACKENDS: dict[str, Callable[[Path], AbstractAsyncContextManager[Backend]]] = {
     "memory": lambda _: MemoryBackend(),
@@ -26,5 +32,8 @@ BACKENDS: dict[str, Callable[[Path], AbstractAsyncContextManager[Backend]]] = {
     "forwarding": lambda _: Forwarding(MemoryBackend()),
     "prefix": lambda _: Prefixed(MemoryBackend({"pre": b"", "pre/": b"", "preface": b"", "prf": b""}), "pre/"),
     "reserving": lambda _: Reserving(MemoryBackend(), name="Reserving"),
+    "base64 over gzip": lambda _: Base64ed(Gzipped(MemoryBackend(), level=1)),
+    "zstd over the engine": lambda folder: Zstd(EngineBackend(folder / "data")),
+    "json in utf-16": lambda _: Quoted(JsonOnly(Reencoded(MemoryBackend(), "utf-16"))),
     "faulty, without faults": lambda _: Faulty(MemoryBackend()),
 }
