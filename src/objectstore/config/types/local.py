@@ -40,6 +40,12 @@ def _hashdir(values: Values, _: Sequence[Backend]) -> Backend:
     return HashdirBackend(values["root_path"], **{name: values[name] for name in ("width", "depth") if name in values})
 
 
+def _sqlite(values: Values, _: Sequence[Backend]) -> Backend:
+    from objectstore.backends.sqlite import SqliteBackend
+
+    return SqliteBackend(values["db_path"])
+
+
 LOCAL: Final = (
     StoreType(
         names=("EngineStore",),
@@ -82,5 +88,13 @@ LOCAL: Final = (
             Parameter(name="depth", kind=whole(1), about="Folders on the way to a file (default: 3)."),
         ),
         build=_hashdir,
+    ),
+    StoreType(
+        names=("SqliteStore", "AsyncSqliteStore"),
+        about="Rows of the table objects(key, data) in an SQLite database; objects below 1 GB.",
+        parameters=(
+            Parameter(name="db_path", kind=PATH, required=True, about="The file; it is made when it is missing."),
+        ),
+        build=_sqlite,
     ),
 )
