@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from objectstore.backends.contract import Backend
-from objectstore.config.parameters import TEXT, Parameter
+from objectstore.config.parameters import BOOLEAN, TEXT, Parameter
 from objectstore.config.storetype import StoreType, Values
 
 
@@ -14,6 +14,12 @@ def _redis(values: Values, _: Sequence[Backend]) -> Backend:
     from objectstore.backends.redis import RedisBackend
 
     return RedisBackend(**values)
+
+
+def _http(values: Values, _: Sequence[Backend]) -> Backend:
+    from objectstore.backends.http import HttpBackend
+
+    return HttpBackend(**values)
 
 
 REMOTE: Final[tuple[StoreType, ...]] = (
@@ -31,5 +37,19 @@ REMOTE: Final[tuple[StoreType, ...]] = (
         ),
         build=_redis,
         extra="redis",
+    ),
+    StoreType(
+        names=("HttpStore", "AsyncHttpStore"),
+        about="What web servers serve, for reading: the key is a URL, or a path below base_url.",
+        parameters=(
+            Parameter(
+                name="base_url",
+                kind=TEXT,
+                secret=True,  # it may hold a password
+                about="What keys are put after, as in https://host/folder/ (default: keys are URLs).",
+            ),
+            Parameter(name="follow_redirects", kind=BOOLEAN, about="Whether redirects are followed (default: true)."),
+        ),
+        build=_http,
     ),
 )
