@@ -17,7 +17,16 @@ from objectstore.cli import exits
 from objectstore.cli.application import app
 
 PROGRAM: Final = (sys.executable, "-m", "objectstore")
-_SETTINGS: Final = ("AUTH_TOKENS_FILE", "DATA_DIR", "HOST", "LOG_LEVEL", "PORT", "STORAGE_CONFIG", "WORKERS")
+_SETTINGS: Final = (
+    "AUTH_TOKENS_FILE",
+    "DATA_DIR",
+    "HOST",
+    "LOG_LEVEL",
+    "PORT",
+    "STORAGE_CONFIG",
+    "STORAGE_NAME",
+    "WORKERS",
+)
 
 
 def environment(**added: str) -> dict[str, str]:

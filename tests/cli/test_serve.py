@@ -315,6 +315,46 @@ def test_a_store_in_memory_is_not_shared_out_to_workers(tmp_path: Path) -> None:
     assert b"WORKERS=2" in answer.stderr
 
 
+CONFIG = """\
+stores:
+  part: {type: PrefixStore, config: {prefix: part/}, base: files}
+  files: {type: FilesystemStore, config: {root_path: files}}
+main: files
+"""
+
+
+def test_a_store_of_a_storage_yaml_is_served(tmp_path: Path) -> None:
+    (tmp_path / "storage.yaml").write_text(CONFIG)
+    (tmp_path / "files" / "part").mkdir(parents=True)
+    (tmp_path / "files" / "part" / "a").write_bytes(b"found")
+    env = environment(DATA_DIR="elsewhere")
+    for options, key in (((), "part/a"), (("--store", "part"), "a")):
+        with serving("--config", "storage.yaml", *options, "--tokens", "tokens", cwd=tmp_path, env=env) as served:
+            if options == ():
+                token = served.token
+            with RestStore.create(served.url, token) as store:
+                assert store.get(key) == b"found"
+            assert served.stop() == 0
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--config", "nowhere.yaml"), "nowhere.yaml: No such file"),
+        (("--config", "storage.yaml", "--store", "fils"), "STORAGE_NAME is 'fils'; did you mean 'files'"),
+        (("--store", "files"), "--config FILE"),
+        (("--config", "storage.yaml", "--data", "data"), "give one of them"),
+    ],
+)
+def test_a_store_that_is_not_described_is_not_served(options: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    (tmp_path / "storage.yaml").write_text(CONFIG)
+    answer = invoke("serve", "--port", "0", *options, cwd=tmp_path)
+    assert answer.returncode == 2
+    assert message in answer.stderr.decode()
+    assert not (tmp_path / "files").exists()
+
+
 HERE = {"DATA_DIR": "objectstore-data", "AUTH_TOKENS_FILE": "objectstore-data/tokens.json"}
 
 
@@ -330,6 +370,13 @@ HERE = {"DATA_DIR": "objectstore-data", "AUTH_TOKENS_FILE": "objectstore-data/to
             {"STORAGE_CONFIG": "c", "STORAGE_NAME": "d"},
             {"DATA_DIR": "b", "AUTH_TOKENS_FILE": "b/tokens.json"},
         ),
+        ({"STORAGE_CONFIG": "c"}, {"DATA_DIR": "a"}, {"STORAGE_CONFIG": "c"}),
+        (
+            {"STORAGE_CONFIG": "c", "STORAGE_NAME": "d"},
+            {"STORAGE_CONFIG": "e", "STORAGE_NAME": "f"},
+            {"STORAGE_CONFIG": "c", "STORAGE_NAME": "d"},
+        ),
+        ({"STORAGE_NAME": "d"}, {"STORAGE_CONFIG": "c"}, {"STORAGE_CONFIG": "c", "STORAGE_NAME": "d"}),
         ({"AUTH_TOKENS_FILE": "t"}, {"AUTH_TOKENS_FILE": "u"}, {**HERE, "AUTH_TOKENS_FILE": "t"}),
         ({"PORT": 0, "WORKERS": None}, {"PORT": "80", "WORKERS": "2"}, {**HERE, "PORT": "0", "WORKERS": "2"}),
     ],

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import typer
 
 from objectstore import __version__
-from objectstore.cli import bench, check, copystore, exists, get, ls, put, rm, serve, stat, token
+from objectstore.cli import bench, check, config, copystore, exists, get, ls, put, rm, serve, stat, token
 from objectstore.cli.output import PROGRAM
 
 app: Final = typer.Typer(
@@ -37,6 +37,7 @@ _mount(rm.rm, rm.EXAMPLES)
 _mount(copystore.copy_store, copystore.EXAMPLES)
 _mount(bench.bench, bench.EXAMPLES)
 _mount(check.check, check.EXAMPLES)
+app.add_typer(config.app, name="config")
 app.add_typer(token.app, name="token")
 
 

@@ -23,6 +23,7 @@ EXAMPLES: Final = (
     "objectstore serve",
     "objectstore serve --data /srv/objects --host 0.0.0.0 --port 80 --workers 4",
     "objectstore serve --tls-cert cert.pem --tls-key key.pem",
+    "objectstore serve --config storage.yaml --store archive",
 )
 DEFAULT_DATA: Final = "objectstore-data"
 _TOKENS: Final = "tokens.json"
@@ -42,6 +43,24 @@ def serve(
             metavar="DIR",
             show_default=f"{DEFAULT_DATA}, unless STORAGE_CONFIG describes a store",
             help="Where the objects are kept. " + _variable("DATA_DIR"),
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="FILE",
+            show_default=False,
+            help="A storage.yaml that says where the objects are kept, instead. " + _variable("STORAGE_CONFIG"),
+        ),
+    ] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            "--store",
+            metavar="NAME",
+            show_default="its main one",
+            help="Which store of the storage.yaml to serve. " + _variable("STORAGE_NAME"),
         ),
     ] = None,
     host: Annotated[
@@ -104,9 +123,15 @@ def serve(
     with reported(Output()):
         if (tls_cert is None) != (tls_key is None):
             raise Usage("--tls-cert and --tls-key are given together")
+        if data is not None and (config is not None or store is not None):
+            raise Usage("--data is a folder for objects, --config and --store name another store: give one of them")
+        if store is not None and config is None and not os.environ.get("STORAGE_CONFIG"):
+            raise Usage("--store is the name of a store in a storage.yaml: give the file, too, with --config FILE")
         set_environment(
             {
                 "DATA_DIR": data,
+                "STORAGE_CONFIG": config,
+                "STORAGE_NAME": store,
                 "HOST": host,
                 "PORT": port,
                 "WORKERS": workers,
@@ -128,6 +153,9 @@ def set_environment(given: Mapping[str, object]) -> None:
         # A folder named on the command line is meant instead of a store described elsewhere.
         os.environ.pop("STORAGE_CONFIG", None)
         os.environ.pop("STORAGE_NAME", None)
+    elif given.get("STORAGE_CONFIG") is not None:
+        # And the other way round.
+        os.environ.pop("DATA_DIR", None)
     elif not os.environ.get("STORAGE_CONFIG") and not os.environ.get("DATA_DIR"):
         os.environ["DATA_DIR"] = DEFAULT_DATA
     folder = os.environ.get("DATA_DIR")

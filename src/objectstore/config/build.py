@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Final
 
@@ -15,6 +16,7 @@ from objectstore.config.settings import Settings
 from objectstore.errors import ConfigurationError
 from objectstore.wrappers.shared import Shared
 
+_PASSWORD: Final = re.compile(r"(\w://)[^/@\s]*:[^/@\s]*@")
 _log: Final = logging.getLogger("objectstore.config")
 
 
@@ -54,16 +56,26 @@ def build(config: StoreConfig) -> Backend:
 
 def describe(config: StoreConfig) -> Iterator[str]:
     """The tree for people, a line a store: `cached: CachingStore(ttl=60)`, its bases indented below. No secrets."""
-    secret = {parameter.name for parameter in config.type.parameters if parameter.secret}
-    shown = (f"{name}={'(hidden)' if name in secret else _shown(value)}" for name, value in config.values.items())
-    yield f"{config.name}: {config.type_name}({', '.join(shown)})"
+    yield title(config)
     for base in config.bases:
         for line in describe(base):
             yield f"  {line}"
 
 
+def title(config: StoreConfig) -> str:
+    """One store in a line, without its bases and without secrets."""
+    return f"{config.name}: {config.type_name}({', '.join(f'{name}={text}' for name, text in shown(config).items())})"
+
+
+def shown(config: StoreConfig) -> Mapping[str, str]:
+    """The values of a store's parameters as they may be printed: secrets are hidden, also inside URLs."""
+    secret = {parameter.name for parameter in config.type.parameters if parameter.secret}
+    return {name: "(hidden)" if name in secret else _shown(value) for name, value in config.values.items()}
+
+
 def _shown(value: object) -> str:
-    return repr(str(value)) if isinstance(value, PurePath) else repr(value)
+    text = repr(str(value)) if isinstance(value, PurePath) else repr(value)
+    return _PASSWORD.sub(r"\1(hidden)@", text)
 
 
 def _of_folder(settings: Settings) -> Backend:
