@@ -194,6 +194,8 @@ def _failure_headers(status: int) -> dict[str, Any]:
 
 def _object_headers() -> dict[str, Any]:
     return _validators() | {
+        "X-Created-At": _header("when the key was first written since it was last absent (RFC 3339)"),
+        "X-Modified-At": _header("as Last-Modified, with the fraction of the second (RFC 3339)"),
         "Content-Length": _header("bytes"),
         "Content-Type": _header("as stored"),
         "Accept-Ranges": _header("`bytes`"),

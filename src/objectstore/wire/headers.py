@@ -32,12 +32,15 @@ from objectstore.values import (
     Last,
     ObjectInfo,
 )
+from objectstore.wire.records import format_time, parse_time
 
 Fields: TypeAlias = Mapping[bytes, bytes]
 FieldList: TypeAlias = list[tuple[bytes, bytes]]
 
 META: Final = b"x-object-meta-"
 COPY_FROM: Final = b"x-copy-from"
+CREATED: Final = b"x-created-at"
+MODIFIED: Final = b"x-modified-at"  # as Last-Modified, with the fraction of the second
 MAX_RANGES: Final = 64  # a request for more is answered with the whole object (RFC 9110 §14.2 allows it)
 
 _CONDITIONAL: Final = frozenset({b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since"})
@@ -386,6 +389,8 @@ def format_info(info: ObjectInfo) -> FieldList:
     found: FieldList = [
         (b"etag", format_etag(info.etag)),
         (b"last-modified", http_date(info.modified)),
+        (CREATED, format_time(info.created).encode()),
+        (MODIFIED, format_time(info.modified).encode()),
         (b"accept-ranges", b"bytes"),
         *_GUARDS,
     ]
@@ -401,20 +406,22 @@ def format_info(info: ObjectInfo) -> FieldList:
 
 
 def parse_info(key: str, found: Fields, size: int) -> ObjectInfo:
-    """What the fields of a response tell of the object. `created` is not among them: `modified` stands for it.
+    """What the fields of a response tell of the object. Where none tells `created`, `modified` stands for it.
 
     Raises:
-        BadRequest: no etag or date, so that this is no answer of an object store.
+        BadRequest: no etag or date, so that this is no answer of an object store; or a time that is none.
     """
     etag, modified = found.get(b"etag"), parse_http_date(found.get(b"last-modified"))
     if etag is None or modified is None:
         raise BadRequest("the response has no ETag or Last-Modified: is this URL an object store?")
+    if MODIFIED in found:
+        modified = parse_time(found[MODIFIED].decode("latin-1"))
     digest = found.get(b"repr-digest")
     return ObjectInfo(
         key=key,
         size=size,
         etag=parse_etag(etag),
-        created=modified,
+        created=parse_time(found[CREATED].decode("latin-1")) if CREATED in found else modified,
         modified=modified,
         digests=parse_digests(digest) if digest is not None else {},
         attributes=parse_attributes(found),
