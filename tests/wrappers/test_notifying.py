@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hmac
 import logging
+import re
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -24,6 +28,7 @@ from objectstore.wrappers.webhooks import Message, Outbox, Webhook, sign, signin
 from wrappers.receiver import SECRET, Receiver, receiving
 
 PLAIN = PutOptions()
+DOCS = Path(__file__).parents[2] / "docs" / "stores" / "notifying.md"
 # Nobody listens on this port.
 NOWHERE = "http://127.0.0.1:9/"
 
@@ -241,6 +246,23 @@ def test_a_wrapper_that_is_opened_again_tells_again() -> None:
             async with store:
                 await store.put("key", b"")
             assert len(receiver.deliveries) == number
+
+    run(scenario)
+
+
+def test_the_example_in_the_docs_tells_what_is_genuine() -> None:
+    [example] = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
+
+    async def scenario(receiver: Receiver) -> None:
+        async with telling(receiver) as store:
+            await store.put("key", b"")
+        [delivery] = receiver.deliveries
+        for body, genuine in ((delivery.body, True), (delivery.body + b" ", False)):
+            known = {"headers": delivery.fields, "body": body, "secret": SECRET}
+            names: dict[str, object] = {"base64": base64, "hmac": hmac, "time": time, **known}
+            exec(example, names)  # noqa: S102  it is ours
+            assert names["genuine"] is genuine
+            assert names["fresh"] is False  # the clock of these tests stands still
 
     run(scenario)
 
