@@ -79,7 +79,7 @@ def foreign(key: str, file: os.stat_result) -> Found:
     return Found(ObjectInfo(key=key, size=file.st_size, etag=etag, created=modified, modified=modified), None)
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=8192)  # about 10 MiB
 def parsed(key: str, raw: bytes) -> Found | None:
     """What a record, as stored, says of the object `key` if it describes its file; None if it is no record.
 
