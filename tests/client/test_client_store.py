@@ -89,7 +89,9 @@ def test_data_comes_in_many_forms(store: Both, base: str, name: str, tmp_path: P
         data.close()
 
 
-@pytest.mark.parametrize("data", ["text", 7, None, ["text"], [1], io.StringIO("text")], ids=repr)
+@pytest.mark.parametrize(
+    "data", ["text", 7, None, ["text"], [1], io.StringIO("text")], ids=lambda value: type(value).__name__
+)
 def test_what_is_no_bytes_is_a_type_error(store: Both, base: str, data: object) -> None:
     with pytest.raises(TypeError, match=r"bytes|rb"):
         store.put(f"{base}k", data)
