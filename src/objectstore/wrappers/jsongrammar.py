@@ -34,6 +34,8 @@ _SHALLOW: Final = _around(_around(_around(_SCALAR)))
 _space: Final = re.compile(_SPACE)
 _string: Final = re.compile(_STRING)
 _inside: Final = re.compile(_INSIDE)
+_STROKE: Final = 3  # levels in them
+_scalar: Final = re.compile(_SCALAR)
 _value: Final = re.compile(_SHALLOW)
 _items: Final = re.compile(f"(?:{_SHALLOW}{_SPACE},{_SPACE})*+")
 _members: Final = re.compile(f"(?:{_STRING}{_SPACE}:{_SPACE}{_SHALLOW}{_SPACE},{_SPACE})*+")
@@ -105,10 +107,11 @@ class JsonGrammar:
         return at + 1
 
     def _value(self, text: str, at: int) -> int | None:
-        if self._closers and self._closers[-1] == "]" and (behind := _end(_items, text, at)) > at:
+        shallow = self._may_take_levels()
+        if shallow and self._closers and self._closers[-1] == "]" and (behind := _end(_items, text, at)) > at:
             self._next = _VALUE
             return behind
-        if (behind := _end(_value, text, at)) > at:
+        if (behind := _end(_value if shallow else _scalar, text, at)) > at:
             self._next = _BEHIND
             return behind
         start = text[at]
@@ -131,7 +134,7 @@ class JsonGrammar:
             return at + 1
         if text[at] != '"':
             raise self._refusal(at, f"{self._next} has to come here")
-        if (behind := _end(_members, text, at)) > at:
+        if self._may_take_levels() and (behind := _end(_members, text, at)) > at:
             self._next = _KEY
             return behind
         if (behind := _end(_string, text, at)) > at:
@@ -150,6 +153,9 @@ class JsonGrammar:
         if _escape.fullmatch(text, at):
             return None
         raise self._refusal(at, "a string has a control character or an unknown escape")
+
+    def _may_take_levels(self) -> bool:
+        return len(self._closers) + _STROKE <= MAX_DEPTH
 
     def _enter(self, at: int, opener: str) -> None:
         if len(self._closers) == MAX_DEPTH:
