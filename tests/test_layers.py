@@ -19,7 +19,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("backends",),
     ("wrappers", "ratelimit"),
     ("config",),
-    ("transfer",),
+    ("transfer", "library"),
     ("s3", "server"),
     ("fsspec", "app", "testing"),
     ("cli",),

@@ -45,6 +45,7 @@ from objectstore.values import (
 if TYPE_CHECKING:
     from objectstore.client.aio import AsyncRestStore
     from objectstore.client.sync import RestStore
+    from objectstore.library.opening import open_store
 
 __version__ = "0.1.0"
 
@@ -84,6 +85,7 @@ __all__ = [
     "Unavailable",
     "Unsupported",
     "UploadNotFound",
+    "open_store",
 ]
 
 
@@ -93,4 +95,11 @@ def __getattr__(name: str) -> object:
         from objectstore import client
 
         return getattr(client, name)
+    if name == "open_store":
+        try:
+            from objectstore.library.opening import open_store
+        except ModuleNotFoundError as error:
+            message = f"open_store needs {error.name}: pip install 'objectstore[server]'"
+            raise ModuleNotFoundError(message, name=error.name) from error
+        return open_store
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

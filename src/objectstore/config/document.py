@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,28 @@ def plain(node: Node) -> Any:
     if isinstance(node.value, Mapping):
         return {key: plain(one) for key, one in node.value.items()}
     return node.value
+
+
+def node_of(value: object, place: str) -> Node:
+    """A document that is at hand as Python values; places are the names on the way, as in `stores.files.type`.
+
+    Raises:
+        ConfigurationError: a name is no text.
+    """
+    return _node_of(value, place, "")
+
+
+def _node_of(value: object, place: str, way: str) -> Node:
+    place = way or place
+    if isinstance(value, Mapping):
+        for name in value:
+            if not isinstance(name, str):
+                raise ConfigurationError(f"{place}: the name {name!r} is no text")
+        below = f"{way}." if way else ""
+        return Node(MappingProxyType({name: _node_of(one, place, below + name) for name, one in value.items()}), place)
+    if isinstance(value, list | tuple):
+        return Node(tuple(_node_of(one, place, place) for one in value), place)
+    return Node(os.fspath(value) if isinstance(value, os.PathLike) else value, place)
 
 
 def read_document(path: Path) -> Node:
