@@ -23,10 +23,10 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from objectstore.backends.contract import Backend
 from objectstore.backends.engine.directory import GUESTS
-from objectstore.config.document import read_document
+from objectstore.config.document import Node, read_document
 from objectstore.config.nearest import among
 from objectstore.config.parameters import Parameter
-from objectstore.config.schema import StoreConfig, load
+from objectstore.config.schema import StoreConfig, parse
 from objectstore.config.storetype import OneBase, StoreType, Values
 from objectstore.config.types import TYPES
 from objectstore.errors import ConfigurationError
@@ -63,16 +63,16 @@ def resolve(
     by_name = {name: one for one in types for name in one.names}
     if _URL.match(address):
         return _Url(address, env, by_name).config()
-    names: Sequence[str] = () if file is None else _names(file)
-    if file is not None and address in names:
-        return load(file, env, address, types=types)
-    return _folder(address, file, names, by_name)
-
-
-def _names(file: Path) -> Sequence[str]:
+    if file is None:
+        return _folder(address, file, (), by_name)
     root = read_document(file)
+    names = _names(root)
+    return parse(root, env, address, types=types) if address in names else _folder(address, file, names, by_name)
+
+
+def _names(root: Node) -> Sequence[str]:
     stores = root.value.get("stores") if isinstance(root.value, Mapping) else None
-    # What else is wrong with the file, `load` tells better.
+    # What else is wrong with the file does not matter to who asks for none of its stores.
     return tuple(stores.value) if stores is not None and isinstance(stores.value, Mapping) else ()
 
 
