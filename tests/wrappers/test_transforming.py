@@ -199,6 +199,21 @@ def test_metadata_by_the_name_of_the_note_comes_back() -> None:
     asyncio.run(scenario())
 
 
+def test_the_coding_that_another_program_told_is_undone() -> None:
+    async def scenario() -> None:
+        inner = MemoryBackend()
+        attributes = Attributes(content_type="text/plain", content_encoding="GZIP")
+        await inner.put("theirs", gzip.compress(b"body"), PutOptions(attributes=attributes))
+        async with Gzipped(inner) as store:
+            assert (await store.head("theirs")).attributes == Attributes(content_type="text/plain")
+            assert await read(store, "theirs") == b"body"
+            # Of our own, it is told of the body that we were given.
+            ours = await store.put("ours", gzip.compress(b"body"), PutOptions(attributes=attributes))
+            assert (await store.head("ours")).attributes == ours.attributes == attributes
+
+    asyncio.run(scenario())
+
+
 def test_a_store_that_keeps_no_attributes_is_decoded_instead() -> None:
     async def scenario() -> None:
         memory = MemoryBackend()

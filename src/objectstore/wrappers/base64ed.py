@@ -17,7 +17,7 @@ from objectstore.values import NO_DIGESTS, Bounded, Conditions, GetOptions, Read
 from objectstore.wrappers.bodyrecord import BodyRecord
 from objectstore.wrappers.forwarding import GET
 from objectstore.wrappers.reserving import seek
-from objectstore.wrappers.transforming import Form, Transforming, outer
+from objectstore.wrappers.transforming import Form, Transforming
 
 _SPACE: Final = b" \t\r\n\f\v"
 
@@ -61,7 +61,7 @@ class Base64ed(Transforming):
         part = BodyRecord(size=min(-(-stop // 3) * 3, record.size) - start // 3 * 3, digests=NO_DIGESTS)
         decoded = self.decoded(info, part, partial(chunks, reading), start % 3, start % 3 + stop - start)
         await stack.enter_async_context(aclosing(decoded))
-        return Reading(outer(info, record), start, stop, Streamed(decoded))
+        return Reading(self.outer(info, record), start, stop, Streamed(decoded))
 
 
 class Base64Encoder:

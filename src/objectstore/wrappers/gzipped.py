@@ -20,7 +20,7 @@ class Gzipped(Transforming):
 
     def __init__(self, inner: Backend, level: int = DEFAULT_LEVEL) -> None:
         super().__init__(inner, name="GzipStore")
-        self._form = Form("gzip", lambda: GzipEncoder(level), GzipDecoder)
+        self._form = Form("gzip", lambda: GzipEncoder(level), GzipDecoder, ("gzip", "x-gzip"))
 
     @property
     def form(self) -> Form:

@@ -77,6 +77,7 @@ class Form:
     name: str  # in notes, so it never changes
     encoder: Callable[[], Encoder]
     decoder: Callable[[], Decoder]
+    codings: tuple[str, ...] = ()  # as `Content-Encoding` has it, where it is one
 
 
 class Transforming(Reserving, ABC):
@@ -129,7 +130,7 @@ class Transforming(Reserving, ABC):
                 info = await self._inner.put(key, encoded if held is None else held, inside)
         if not self._noting:
             self._measured.remember(info, record)
-        return outer(info, record)
+        return self.outer(info, record)
 
     @asynccontextmanager
     async def get(self, key: str, options: GetOptions = GET) -> AsyncIterator[Reading]:
@@ -140,7 +141,7 @@ class Transforming(Reserving, ABC):
                 content: Content = Streamed(decoded)
                 if stop - start <= _IN_HAND:
                     content = Inline(b"".join([piece async for piece in decoded]))
-                yield Reading(outer(info, record), start, stop, content)
+                yield Reading(self.outer(info, record), start, stop, content)
 
     async def head(self, key: str) -> ObjectInfo:
         return await self._seen(await super().head(key))
@@ -164,6 +165,14 @@ class Transforming(Reserving, ABC):
         _, text = detach(info.attributes)
         record = None if text is None else read_note(text, self.form.name, info.size)
         return self._measured.find(info) if record is None else record
+
+    def outer(self, info: ObjectInfo, record: BodyRecord) -> ObjectInfo:
+        """An object as its readers see it, from what the inner store knows of it and its record."""
+        attributes, text = detach(info.attributes)
+        if text is None and (attributes.content_encoding or "").lower() in self.form.codings:
+            # Another program has encoded the body and said so; a reader who undid it once more would fail.
+            attributes = replace(attributes, content_encoding=None)
+        return replace(info, size=record.size, digests=record.digests, attributes=attributes)
 
     async def _check_early(self, key: str, conditions: Conditions) -> None:
         # So that a body that cannot be kept is not taken in; the inner store makes the check that counts.
@@ -265,7 +274,7 @@ class Transforming(Reserving, ABC):
         if record is None:
             async with self._opened(info.key) as (info, record, _):  # noqa: PLR1704  the version that was decoded
                 pass
-        return outer(info, record)
+        return self.outer(info, record)
 
     async def _seen_all(self, infos: Sequence[ObjectInfo]) -> AsyncIterator[ObjectInfo]:
         """Those of the objects that are still there."""
@@ -352,7 +361,3 @@ class _Measured:
 
 def _version(info: ObjectInfo) -> tuple[str, str, int, datetime]:
     return info.key, info.etag, info.size, info.modified
-
-
-def outer(info: ObjectInfo, record: BodyRecord) -> ObjectInfo:
-    return replace(info, size=record.size, digests=record.digests, attributes=detach(info.attributes)[0])

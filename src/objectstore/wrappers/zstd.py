@@ -24,7 +24,7 @@ class Zstd(Transforming):
 
     def __init__(self, inner: Backend, level: int = DEFAULT_LEVEL) -> None:
         super().__init__(inner, name="ZstdStore")
-        self._form = Form("zstd", lambda: ZstdEncoder(level), ZstdDecoder)
+        self._form = Form("zstd", lambda: ZstdEncoder(level), ZstdDecoder, ("zstd",))
 
     @property
     def form(self) -> Form:
