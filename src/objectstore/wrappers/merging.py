@@ -42,7 +42,9 @@ def _key(head: tuple[str, ObjectInfo | None]) -> str:
 class _Cursor:
     def __init__(self, source: Source, query: ListQuery) -> None:
         self._source = source
-        self._query = replace(query, delimiter="", limit=max(query.limit + 1, _LEAST))
+        # Details may take the store a request each.
+        limit = query.limit + 1 if query.details else max(query.limit + 1, _LEAST)
+        self._query = replace(query, delimiter="", limit=limit)
         self._held: deque[tuple[str, ObjectInfo | None]] = deque()
         self._next: str | None = query.start
 
