@@ -223,6 +223,17 @@ def test_closing_settles_what_is_left() -> None:
     run(scenario)
 
 
+def test_closing_gives_what_waits_for_its_next_try_one_more() -> None:
+    async def scenario(receiver: Receiver) -> None:
+        receiver.statuses = [500] * 9
+        async with telling(receiver, pauses=(3600, 3600, 3600)) as store:
+            await store.put("key", b"")
+            await receiver.come(1)
+        assert len(receiver.deliveries) <= 2
+
+    run(scenario)
+
+
 def test_closing_does_not_wait_for_a_receiver_that_does_not_answer(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
