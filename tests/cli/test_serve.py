@@ -342,7 +342,7 @@ def test_a_store_of_a_storage_yaml_is_served(tmp_path: Path) -> None:
     ("options", "message"),
     [
         (("--config", "nowhere.yaml"), "nowhere.yaml: No such file"),
-        (("--config", "storage.yaml", "--store", "fils"), "STORAGE_NAME is 'fils'; did you mean 'files'"),
+        (("--config", "storage.yaml", "--store", "fils"), "there is no store 'fils'; did you mean 'files'"),
         (("--store", "files"), "--config FILE"),
         (("--config", "storage.yaml", "--data", "data"), "give one of them"),
     ],

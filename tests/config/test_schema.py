@@ -338,8 +338,8 @@ def test_a_mistake_in_a_store_that_is_not_served_is_one_all_the_same(file: Path)
         loaded(file, TWO.replace("type: BucketStore", "type: BukketStore"))
 
 
-def test_a_name_that_is_no_store_is_told_by_its_variable(file: Path) -> None:
-    with pytest.raises(ConfigurationError, match="STORAGE_NAME is 'locale'; did you mean 'local'"):
+def test_a_name_that_is_no_store_is_told(file: Path) -> None:
+    with pytest.raises(ConfigurationError, match="there is no store 'locale'; did you mean 'local'"):
         loaded(file, TWO, name="locale")
 
 

@@ -359,7 +359,7 @@ def test_a_url_is_a_store(tmp_path: Path) -> None:
         ({}, None, "the description: there is no 'stores'"),
         ({"stores": {1: {}}}, None, "stores: the name 1 is no text"),
         ({"stores": {"a": {"type": "DictStor"}}}, None, "stores.a.type: store 'a': unknown type 'DictStor'; did you"),
-        ({"stores": {"a": {"type": "DictStore"}}}, "b", "the description: STORAGE_NAME is 'b'"),
+        ({"stores": {"a": {"type": "DictStore"}}}, "b", "the description: there is no store 'b'"),
         (
             {"stores": {"a": {"type": "MirroringStore", "base": ["b"]}}, "main": "a"},
             None,

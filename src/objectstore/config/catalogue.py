@@ -64,7 +64,7 @@ def capabilities_of(one: StoreType) -> Capabilities | None:
     if one.foreign:
         return None
     bases: Sequence[Backend] = () if isinstance(one.base, NoBase) else [_Able(MemoryBackend()) for _ in _parts(one)]
-    for values in _values([parameter for parameter in one.parameters if parameter.required]):
+    for values in _values(one.parameters):
         try:
             return one.build(values, bases).capabilities
         except (ConfigurationError, ModuleNotFoundError, ValueError):
@@ -173,11 +173,14 @@ def _parts(one: StoreType) -> Sequence[str]:
     return one.base.names if isinstance(one.base, NamedBases) else ("",)
 
 
-def _values(required: Sequence[Parameter]) -> Iterator[Mapping[str, Any]]:
-    """Values that may do, with another sample tried first each time."""
-    for first in range(len(_SAMPLES)):
-        samples = (*_SAMPLES[first:], *_SAMPLES[:first])
-        yield {one.name: _sample(one.kind, samples) for one in required}
+def _values(parameters: Sequence[Parameter]) -> Iterator[Mapping[str, Any]]:
+    """Values that may do: of what is required, and then of one more, with another sample tried first each time."""
+    required = [one for one in parameters if one.required]
+    optional = [one for one in parameters if not one.required]
+    for chosen in (required, *([*required, one] for one in optional)):
+        for first in range(len(_SAMPLES)):
+            samples = (*_SAMPLES[first:], *_SAMPLES[:first])
+            yield {one.name: _sample(one.kind, samples) for one in chosen}
 
 
 def _sample(kind: Kind, samples: Sequence[Any]) -> Any:

@@ -219,7 +219,7 @@ def _served(
 ) -> _Store:
     if name is not None:
         if name not in stores:
-            raise ConfigurationError(f"{root.place}: STORAGE_NAME is {name!r}{among(name, stores)}")
+            raise ConfigurationError(f"{root.place}: there is no store {name!r}{among(name, stores)}")
         return stores[name]
     if "main" not in members:
         raise ConfigurationError(f"{root.place}: there is no 'main', which names the store to serve")

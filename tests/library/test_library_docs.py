@@ -1,0 +1,20 @@
+"""The examples of docs/library.md run as they are written."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PAGE = (Path(__file__).parents[2] / "docs" / "library.md").read_text()
+EXAMPLES = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize(("example", "printed"), zip(EXAMPLES, ["b'measured'\nruns/1\n", "100\n"], strict=True))
+def test_an_example_runs_as_written(example: str, printed: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "error", "-c", example]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, printed, "")
