@@ -13,7 +13,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "library.md").read_text()
 EXAMPLES = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize(("example", "printed"), zip(EXAMPLES, ["b'measured'\nruns/1\n", "100\n"], strict=True))
+@pytest.mark.parametrize(("example", "printed"), [*zip(EXAMPLES, ["b'measured'\nruns/1\n", "100\n"], strict=True)])
 def test_an_example_runs_as_written(example: str, printed: str, tmp_path: Path) -> None:
     command = [sys.executable, "-W", "error", "-c", example]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
