@@ -22,8 +22,10 @@ from objectstore.wire.records import (
     format_time,
     parse_attributes,
     parse_digest_map,
+    parse_part,
     parse_record,
     parse_time,
+    parse_upload,
     part,
     record,
     upload,
@@ -218,14 +220,31 @@ def test_a_page_has_prefixes_and_records_when_they_were_asked_for() -> None:
 
 
 def test_an_upload_tells_what_has_arrived() -> None:
-    arrived = Part(number=2, size=5, etag="p2", modified=MOMENT)
-    begun = Upload(upload_id="u", key="é/..", begun=MOMENT, parts=(arrived,))
-    assert part(arrived) == {"n": 2, "size": 5, "etag": "p2"}
+    arrived = Part(number=2, size=5, etag="p2", modified=MOMENT, digests={"md5": b"\xff"})
+    kept = Attributes(content_type="a/b", cache_control="no-store", metadata={"name": "é"})
+    begun = Upload(upload_id="u", key="é/..", begun=MOMENT, attributes=kept, parts=(arrived,))
+    time = "2026-03-01T12:00:00.000042Z"
+    told = {"n": 2, "size": 5, "etag": "p2", "modified_at": time, "digest": {"md5": "/w=="}}
+    assert part(arrived) == told
     assert json.loads(dump(upload(begun))) == {
         "upload_id": "u",
         "key": "é/..",
-        "begun_at": "2026-03-01T12:00:00.000042Z",
-        "parts": [{"n": 2, "size": 5, "etag": "p2"}],
+        "begun_at": time,
+        "content_type": "a/b",
+        "cache_control": "no-store",
+        "metadata": {"name": "é"},
+        "parts": [told],
     }
-    told = json.loads(dump(upload(replace(begun, completed=INFO))))
-    assert parse_record(told["completed"]).etag == "e"
+    for one in (
+        begun,
+        replace(begun, completed=replace(INFO, attributes=kept)),
+        Upload(upload_id="u", key="k", begun=MOMENT),
+    ):
+        assert parse_upload(json.loads(dump(upload(one)))) == one
+
+
+@pytest.mark.parametrize("told", [None, [], {}, {"upload_id": "u", "key": "k"}, {"n": 1}, "x"])
+def test_what_is_no_record_of_an_upload_is_refused(told: object) -> None:
+    for parse in (parse_upload, parse_part):
+        with pytest.raises(BadRequest):
+            parse(told)

@@ -92,13 +92,17 @@ class PartRecord(Model):
     n: int
     size: int
     etag: str
+    modified_at: datetime
+    digest: dict[str, str] = Field(description="digests of the part, in Base64")
 
 
-class UploadRecord(Model):
+class UploadRecord(Kept):
     upload_id: str
     key: Key
     begun_at: datetime
     expires_at: datetime
+    if_match: str | None = Field(default=None, description="as it was begun with, in the form of the header")
+    if_none_match: str | None = Field(default=None, description="as it was begun with, in the form of the header")
     parts: list[PartRecord]
     completed: Record | None = None
 

@@ -160,20 +160,58 @@ def _texts(strings: tuple[str, ...]) -> str:
 
 
 def part(found: Part) -> dict[str, object]:
-    return {"n": found.number, "size": found.size, "etag": found.etag}
+    return {
+        "n": found.number,
+        "size": found.size,
+        "etag": found.etag,
+        "modified_at": format_time(found.modified),
+        "digest": format_digests(found.digests),
+    }
+
+
+def parse_part(told: Any) -> Part:
+    """The part that a record tells of. Raises BadRequest when it is no record."""
+    if not isinstance(told, Mapping):
+        raise BadRequest("the record of a part is a JSON object")
+    return Part(
+        number=_member(told, "n", int),
+        size=_member(told, "size", int),
+        etag=_member(told, "etag", str),
+        modified=parse_time(_member(told, "modified_at", str)),
+        digests=parse_digest_map(_member(told, "digest", dict)),
+    )
 
 
 def upload(found: Upload) -> dict[str, object]:
-    """An upload and what has arrived of it."""
+    """An upload and what has arrived of it; its conditions excepted. Attributes are there when set."""
     told: dict[str, object] = {
         "upload_id": found.upload_id,
         "key": found.key,
         "begun_at": format_time(found.begun),
+        "metadata": dict(found.attributes.metadata),
         "parts": [part(one) for one in found.parts],
     }
+    for name in ("content_type", *_OPTIONAL):
+        if value := getattr(found.attributes, name):
+            told[name] = value
     if found.completed is not None:
         told["completed"] = record(found.completed)
     return told
+
+
+def parse_upload(told: Any) -> Upload:
+    """The upload that a record tells of, its conditions excepted. Raises BadRequest when it is no record."""
+    if not isinstance(told, Mapping):
+        raise BadRequest("the record of an upload is a JSON object")
+    completed = told.get("completed")
+    return Upload(
+        upload_id=_member(told, "upload_id", str),
+        key=_member(told, "key", str),
+        begun=parse_time(_member(told, "begun_at", str)),
+        attributes=parse_attributes(told),
+        parts=tuple(map(parse_part, told.get("parts") or ())),
+        completed=None if completed is None else parse_record(completed),
+    )
 
 
 def dump(told: Mapping[str, object] | Iterable[object]) -> bytes:

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 from objectstore.core.attributes import check_attributes
 from objectstore.core.keys import check_key
 from objectstore.errors import InvalidParameter
-from objectstore.values import NO_ATTRIBUTES, UNCONDITIONAL, Attributes, ByteRange, Conditions
+from objectstore.values import NO_ATTRIBUTES, NO_DIGESTS, UNCONDITIONAL, Attributes, ByteRange, Conditions
 from objectstore.wire.headers import (
     COPY_FROM,
     FieldList,
@@ -20,7 +20,7 @@ from objectstore.wire.headers import (
     format_range,
 )
 from objectstore.wire.paths import OBJECTS, UPLOADS, object_path, quote_key
-from objectstore.wire.records import JSON, dump
+from objectstore.wire.records import JSON, dump, format_digests
 
 MAX_BATCH: Final = 1000  # keys of one page, or of one request to delete
 
@@ -122,8 +122,18 @@ def list_objects(
     return Request("GET", f"{OBJECTS}?{urlencode(asked, quote_via=quote)}")
 
 
-def begin_upload(key: str, attributes: Attributes, conditions: Conditions) -> Request:
-    """Raises InvalidParameter: a condition on a time, which uploads do not have."""
+def begin_upload(
+    key: str,
+    attributes: Attributes,
+    conditions: Conditions,
+    *,
+    size: int | None = None,
+    expected: Mapping[str, bytes] = NO_DIGESTS,
+) -> Request:
+    """`size` and `expected` digests are those of the whole object, when they are known.
+
+    Raises InvalidParameter: a condition on a time, which uploads do not have.
+    """
     if conditions.if_modified_since is not None or conditions.if_unmodified_since is not None:
         raise InvalidParameter("an upload in parts takes conditions on etags only, not on times")
     told: dict[str, object] = {"key": check_key(_text(key))}
@@ -133,6 +143,10 @@ def begin_upload(key: str, attributes: Attributes, conditions: Conditions) -> Re
             told[name] = value
     if attributes.metadata:
         told["metadata"] = dict(attributes.metadata)
+    if size is not None:
+        told["size"] = size
+    if expected:
+        told["digest"] = format_digests(expected)
     for field_name, value in format_conditions(conditions):
         told[field_name.decode().replace("-", "_")] = value.decode("latin-1")
     # Begun twice, one of the two is never heard of again and expires: that is harmless.
