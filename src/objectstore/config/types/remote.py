@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from objectstore.backends.contract import Backend
-from objectstore.config.parameters import BOOLEAN, TEXT, Parameter
+from objectstore.config.parameters import BOOLEAN, TEXT, Kind, Parameter, whole
 from objectstore.config.storetype import StoreType, Values
+from objectstore.config.units import parse_duration
+
+
+def _seconds(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise TypeError(value)
+    return parse_duration(str(value)).total_seconds()
+
+
+SECONDS: Final = Kind("seconds, or a number with a unit such as 500s or 2m", _seconds)
 
 
 def _redis(values: Values, _: Sequence[Backend]) -> Backend:
@@ -20,6 +30,12 @@ def _http(values: Values, _: Sequence[Backend]) -> Backend:
     from objectstore.backends.http import HttpBackend
 
     return HttpBackend(**values)
+
+
+def _rest(values: Values, _: Sequence[Backend]) -> Backend:
+    from objectstore.backends.rest import RestBackend
+
+    return RestBackend(**values)
 
 
 REMOTE: Final[tuple[StoreType, ...]] = (
@@ -51,5 +67,27 @@ REMOTE: Final[tuple[StoreType, ...]] = (
             Parameter(name="follow_redirects", kind=BOOLEAN, about="Whether redirects are followed (default: true)."),
         ),
         build=_http,
+    ),
+    StoreType(
+        names=("RestStore", "AsyncRestStore"),
+        about="Another server of this kind.",
+        parameters=(
+            Parameter(
+                name="base_url",
+                kind=TEXT,
+                required=True,
+                about="Its address, as in https://host or https://host/prefix.",
+            ),
+            Parameter(name="api_key", kind=TEXT, secret=True, about="A token of that server (default: none)."),
+            Parameter(name="timeout", kind=SECONDS, about="How long it may be silent (default: 30)."),
+            Parameter(name="max_retries", kind=whole(0), about="How often a request is sent again (default: 2)."),
+            Parameter(
+                name="retry_delay",
+                kind=SECONDS,
+                about="What is waited before that at most, doubled each time (default: 0.2).",
+            ),
+            Parameter(name="max_connections", kind=whole(1), about="Connections at the same time (default: 100)."),
+        ),
+        build=_rest,
     ),
 )
