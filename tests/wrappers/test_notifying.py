@@ -24,6 +24,7 @@ from objectstore.values import ONLY_IF_ABSENT, PutOptions
 from objectstore.wire.records import format_time, parse_time
 from objectstore.wrappers.logged import ExceptionLogged, Logged
 from objectstore.wrappers.notifying import Notifying
+from objectstore.wrappers.reserving import Reserving
 from objectstore.wrappers.webhooks import Message, Outbox, Webhook, sign, signing_key, split_url
 from wrappers.receiver import SECRET, Receiver, receiving
 
@@ -106,6 +107,18 @@ def test_what_changes_nothing_is_not_told() -> None:
             await store.uploads.abort(upload.upload_id)
             await store.delete_many(["absent"])
         assert receiver.deliveries == []
+
+    run(scenario)
+
+
+def test_parts_that_a_wrapper_around_it_stages_are_not_told() -> None:
+    async def scenario(receiver: Receiver) -> None:
+        async with telling(receiver) as inner:
+            store = Reserving(inner, name="Around")
+            upload = await store.uploads.begin("new", PLAIN)
+            part = await store.uploads.put_part(upload.upload_id, 1, b"x", PLAIN)
+            await store.uploads.complete(upload.upload_id, [(1, part.etag)])
+        assert [(one.event["type"], one.event["key"]) for one in receiver.deliveries] == [("put", "new")]
 
     run(scenario)
 
@@ -234,14 +247,10 @@ def test_closing_gives_what_waits_for_its_next_try_one_more() -> None:
     run(scenario)
 
 
-def test_closing_does_not_wait_for_a_receiver_that_does_not_answer(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("objectstore.wrappers.webhooks._GRACE", 0.01)
-
+def test_closing_does_not_wait_for_a_receiver_that_does_not_answer(caplog: pytest.LogCaptureFixture) -> None:
     async def scenario(receiver: Receiver) -> None:
         receiver.released.clear()
-        async with telling(receiver) as store:
+        async with telling(receiver, grace=0.01) as store:
             await store.put("key", b"1")
             await store.put("key", b"2")
             await receiver.come(1)

@@ -2,7 +2,8 @@
 
 The records go to the logger `objectstore.store`. Beside a line for people each has fields of its own: `store`,
 `operation`, `outcome` ("ok", the name of an error, or "left" when a reader went away), `duration` (seconds), and
-what is known of `key`, `size`, `etag`, `start`, `stop`, … Bodies, metadata and whole upload ids are never in them.
+what is known of `key`, `size`, `etag`, `start`, `stop`, … Bodies and metadata are never in them, and of an upload's
+id only its beginning.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ from objectstore.values import (
 )
 from objectstore.wire.records import format_time
 from objectstore.wrappers.forwarding import COPY, PUT, Forwarding
+from objectstore.wrappers.reserving import is_reserved
 from objectstore.wrappers.webhooks import Message, Outbox
 
 Change: TypeAlias = Literal["put", "copy", "upload", "delete"]
@@ -94,7 +95,12 @@ class Notifying(Forwarding):
         source: str | None = None,
         event_id: str | None = None,
     ) -> None:
-        """Put an event into the outbox. Its id is a random one unless given."""
+        """Put an event into the outbox. Its id is a random one unless given.
+
+        Parts that a wrapper around this one stages are no objects of anybody: of them nothing is told.
+        """
+        if is_reserved(key):
+            return
         event_id = event_id or secrets.token_hex(_ID_SIZE // 2)
         event: dict[str, object] = {"id": event_id, "type": change, "key": key}
         if source is not None:

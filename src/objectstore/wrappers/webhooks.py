@@ -31,7 +31,7 @@ CAPACITY: Final = 10_000  # events that wait; each takes about a KiB
 LANES: Final = 4  # requests at the same time
 TIMEOUT: Final = 10.0  # seconds for one try
 _ANSWER: Final = 64 * 1024  # bytes of an answer that are read
-_GRACE: Final = 10.0  # seconds for what is left at the end
+GRACE: Final = 10.0  # seconds for what is left at the end
 _ENCODED_SECRET: Final = "whsec_"  # noqa: S105  the mark of a secret in Base64, not one
 
 
@@ -131,14 +131,17 @@ class Outbox:
     """Messages on their way. Opened and closed by `async with`; `add` never waits.
 
     Messages about one subject are sent one after the other, in the order in which they were added. One that fails
-    is tried again after each of the pauses and then given up. Closing gives each that is left one more try, for
-    some seconds altogether.
+    is tried again after each of the pauses and then given up. Closing gives each that is left one more try, within
+    the seconds of grace altogether.
     """
 
-    def __init__(self, webhook: Webhook, *, pauses: Sequence[float] = PAUSES, capacity: int = CAPACITY) -> None:
+    def __init__(
+        self, webhook: Webhook, *, pauses: Sequence[float] = PAUSES, capacity: int = CAPACITY, grace: float = GRACE
+    ) -> None:
         self._webhook = webhook
         self._pauses = tuple(pauses)
         self._capacity = capacity
+        self._grace = grace
         self._waiting = 0  # messages not yet sent or given up
         self._dropped = 0
         self._lanes: list[asyncio.Queue[Message | None]] = []
@@ -157,7 +160,7 @@ class Outbox:
         for lane in self._lanes:
             lane.put_nowait(None)
         try:
-            await asyncio.wait(self._tasks, timeout=_GRACE)
+            await asyncio.wait(self._tasks, timeout=self._grace)
         finally:
             for task in self._tasks:
                 task.cancel()
