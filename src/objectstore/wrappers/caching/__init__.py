@@ -1,0 +1,5 @@
+"""A faster store in front of a slower one."""
+
+from objectstore.wrappers.caching.backend import Caching
+
+__all__ = ["Caching"]

@@ -1,0 +1,491 @@
+"""Reads through a faster store, the cache, what is kept in a slower one, the main store.
+
+What is cached is a copy with the main store's record at its head (`entry.py`); what is outside is always that
+record, whatever the cache store knows of its own object.
+
+**No stale read after a write through this value.** A write forgets the entry of its key before it begins and
+again when it has ended, whether it succeeded, failed or was cancelled. A fetch that was under way at either
+moment is marked as stale: its readers, who began before the write ended, may have what it brings, but it leaves
+no entry, and nobody joins it. As long as its bytes may still be on their way into the cache store, the key is read
+from the main store. An entry that cannot be removed from the cache store is remembered as none.
+
+**Changes made by others** are noticed when an entry is used: the main store is asked for its record, and the
+entry holds if the etag is the same. With `ttl` that is only done when the entry was not checked for so long.
+
+**The cache may fail.** Then the main store is read; an entry that breaks off is continued from there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
+from datetime import datetime
+from types import TracebackType
+from typing import Final, Self
+
+from objectstore.backends.contract import Backend, Uploads
+from objectstore.backends.reading import chunks, read_all
+from objectstore.core import streams
+from objectstore.core.conditions import check_read
+from objectstore.core.ranges import resolve
+from objectstore.errors import (
+    ConfigurationError,
+    Corrupted,
+    NotFound,
+    ObjectStoreError,
+    PreconditionFailed,
+    Unavailable,
+    UploadNotFound,
+)
+from objectstore.values import (
+    UNCONDITIONAL,
+    Body,
+    Bounded,
+    Capabilities,
+    Conditions,
+    CopyOptions,
+    GetOptions,
+    Inline,
+    ObjectInfo,
+    Part,
+    PutOptions,
+    Reading,
+    Streamed,
+    Upload,
+    UploadPage,
+)
+from objectstore.wrappers.caching.entry import Entry, dump_head, name_of
+from objectstore.wrappers.caching.flight import Flight
+from objectstore.wrappers.caching.shelf import Shelf
+from objectstore.wrappers.forwarding import COPY, GET, PUT, Forwarding
+
+_log: Final = logging.getLogger("objectstore.caching")
+_SMALL: Final = 256 * 1024  # bytes: up to this an object is in hand while it is cached
+_MOST_FOR_A_RANGE: Final = 8 * 1024 * 1024  # bytes: a larger object is not fetched because of a part of it
+_MOST_REMEMBERED: Final = 10_000  # keys of objects that are too large
+
+
+class Caching(Forwarding):
+    """`main` behind `cache`, both of which it opens and closes.
+
+    `max_bytes` is the most that is held in the cache, `ttl` for how many seconds an entry is used without asking
+    the main store; by default it is asked every time. `clock` gives seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        main: Backend,
+        cache: Backend,
+        *,
+        max_bytes: int | None = None,
+        ttl: float | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__(main, name="CachingStore")
+        self._cache = cache
+        self._ttl = ttl
+        self._clock = clock
+        self._max_bytes = max_bytes
+        self._shelf: Shelf | None = None  # None: the cache store could not be opened
+        self._stack = AsyncExitStack()
+        self._flights: dict[str, Flight] = {}
+        self._busy: set[str] = set()  # names of entries that are on their way into the cache store
+        self._large: OrderedDict[str, None] = OrderedDict()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def capabilities(self) -> Capabilities:
+        known = (
+            "The main store is asked at every read whether what is cached is still current."
+            if self._ttl is None
+            else f"A change made by another process or program may go unnoticed for {self._ttl:g} s."
+        )
+        main = self._inner.capabilities
+        return replace(main, name=self._name, notes=(*main.notes, known))
+
+    @property
+    def uploads(self) -> Uploads:
+        return _CachedUploads(self, self._inner.uploads)
+
+    async def __aenter__(self) -> Self:
+        able = self._cache.capabilities
+        if not (able.write and able.delete and able.listing and able.ranges):
+            raise ConfigurationError(
+                f"{able.name} cannot be a cache_store, which has to write, delete, list and read ranges"
+            )
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._inner)
+            await self._open_cache(stack)
+            stack.push_async_callback(self._land)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def put(self, key: str, body: Body, options: PutOptions = PUT) -> ObjectInfo:
+        async with self.changing([key]):
+            return await super().put(key, body, options)
+
+    async def delete(self, key: str, conditions: Conditions = UNCONDITIONAL) -> None:
+        async with self.changing([key]):
+            await super().delete(key, conditions)
+
+    async def delete_many(self, keys: Sequence[str]) -> Sequence[ObjectStoreError | None]:
+        async with self.changing(keys):
+            return await super().delete_many(keys)
+
+    async def copy(self, source: str, target: str, options: CopyOptions = COPY) -> ObjectInfo:
+        async with self.changing([target]):
+            return await super().copy(source, target, options)
+
+    async def head(self, key: str) -> ObjectInfo:
+        entry = None
+        if self._shelf is not None and self._ttl is not None and (name := name_of(key)) not in self._busy:
+            entry = await self._shelf.find(name, key)
+        if entry is not None and self._is_fresh(entry):
+            return entry.info
+        return await self._asked(key, entry)
+
+    @asynccontextmanager
+    async def get(self, key: str, options: GetOptions = GET) -> AsyncIterator[Reading]:
+        async with AsyncExitStack() as stack:
+            yield await self._open(stack, key, options)
+
+    @asynccontextmanager
+    async def changing(self, keys: Sequence[str]) -> AsyncIterator[None]:
+        """Nothing that was cached of these keys outlives what is done inside."""
+        await self._invalidate(keys)
+        try:
+            yield
+        finally:
+            await self._invalidate(keys)
+
+    async def _invalidate(self, keys: Sequence[str]) -> None:
+        if self._shelf is None:
+            return
+        names = [name_of(key) for key in keys]
+        # All of it before the first await, where a cancellation could end this.
+        for name in names:
+            self._large.pop(name, None)
+            flight = self._flights.pop(name, None)
+            if flight is not None:
+                flight.stale = True
+            self._shelf.forget(name)
+        await self._shelf.remove([name for name in names if name not in self._busy])
+
+    async def _open_cache(self, stack: AsyncExitStack) -> None:
+        try:
+            await stack.enter_async_context(self._cache)
+            shelf = Shelf(self._cache, self._max_bytes)
+            await shelf.open()
+        except Unavailable as error:
+            _log.warning("the cache is left out until the next start: %s", error)
+        else:
+            self._shelf = shelf
+
+    async def _land(self) -> None:
+        """End what is under way."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._shelf = None
+
+    def _is_fresh(self, entry: Entry) -> bool:
+        # An entry from the future was written by a clock that was wrong, or is.
+        return self._ttl is not None and 0 <= self._clock() - entry.checked < self._ttl
+
+    async def _asked(self, key: str, entry: Entry | None) -> ObjectInfo:
+        """What the main store says of the object now; an entry of another version is forgotten."""
+        asked = self._clock()
+        try:
+            info = await self._inner.head(key)
+        except NotFound:
+            if entry is not None:
+                await self._outdated(entry)
+            raise
+        if entry is not None:
+            if info.etag == entry.info.etag:
+                entry.info, entry.checked = info, asked
+            else:
+                await self._outdated(entry)
+        return info
+
+    async def _outdated(self, entry: Entry) -> None:
+        if self._shelf is not None and entry.name not in self._busy:
+            await self._shelf.remove([entry.name])
+
+    async def _open(self, stack: AsyncExitStack, key: str, options: GetOptions) -> Reading:
+        shelf = self._shelf
+        name = name_of(key)
+        if shelf is None:
+            return await stack.enter_async_context(self._inner.get(key, options))
+        if name in self._large:
+            reading = await stack.enter_async_context(self._inner.get(key, options))
+            if shelf.fits(reading.info.size):
+                self._large.pop(name, None)  # it was written by somebody else; the head is of no account here
+            return reading
+        entry = None if name in self._busy else await shelf.find(name, key)
+        if entry is not None:
+            info = entry.info if self._is_fresh(entry) else await self._asked(key, entry)
+            if info.etag == entry.info.etag:
+                cached = await self._cached(stack, entry, options)
+                if cached is not None:
+                    return cached
+        return await self._cold(stack, key, name, options)
+
+    async def _cached(self, stack: AsyncExitStack, entry: Entry, options: GetOptions) -> Reading | None:
+        info = entry.info
+        check_read(options.conditions, info)
+        start, stop = resolve(options.range, info.size)
+        if start == stop:
+            return Reading(info, start, stop, Inline(b""))
+        wanted = GetOptions(
+            range=Bounded(entry.head_size + start, entry.head_size + stop),
+            conditions=Conditions(if_match=(entry.etag,)),
+        )
+        try:
+            reading = await stack.enter_async_context(self._cache.get(entry.name, wanted))
+        except (NotFound, PreconditionFailed):
+            if self._shelf is not None:
+                self._shelf.gone(entry)
+            return None
+        except ObjectStoreError as error:
+            _log.warning("the cache cannot be read: %s", error)
+            return None
+        content = reading.content
+        if isinstance(content, Streamed):
+            content = Streamed(self._continued(content.chunks, info, start, stop))
+        return Reading(info, start, stop, content)
+
+    async def _continued(
+        self, source: AsyncIterator[bytes] | None, info: ObjectInfo, start: int, stop: int
+    ) -> AsyncGenerator[bytes, None]:
+        """Bytes `start` to `stop`: from `source`, and where that breaks off from the main store."""
+        at = start
+        try:
+            async for chunk in source or streams.chunks(b""):
+                at += len(chunk)
+                yield chunk
+        except ObjectStoreError as error:
+            _log.warning("an entry of the cache broke off: %s", error)
+        if at < stop:
+            options = GetOptions(range=Bounded(at, stop), conditions=Conditions(if_match=(info.etag,)))
+            try:
+                async with self._inner.get(info.key, options) as reading:
+                    async for chunk in chunks(reading):
+                        at += len(chunk)
+                        yield chunk
+            except (NotFound, PreconditionFailed) as error:
+                raise Unavailable(f"{info.key!r} was written while it was read; read it again") from error
+            _check_whole(at - start, stop - start, info.key)
+
+    async def _cold(self, stack: AsyncExitStack, key: str, name: str, options: GetOptions) -> Reading:
+        if options != GET:
+            # What is asked for may not be worth a fetch of it all.
+            info = await self._inner.head(key)
+            check_read(options.conditions, info)
+            resolve(options.range, info.size)
+            if options.range is not None and info.size > _MOST_FOR_A_RANGE:
+                return await stack.enter_async_context(self._inner.get(key, options))
+        flight = self._flights.get(name)
+        leading = flight is None
+        if flight is None:
+            if name in self._busy:
+                return await stack.enter_async_context(self._inner.get(key, options))
+            flight = self._start(key, name, watched=options.range is None)
+            stack.callback(flight.leave)  # however this reader ends, the fetch does not wait for it
+        fetched = await asyncio.shield(flight.opened)
+        if fetched is None:
+            return await stack.enter_async_context(self._inner.get(key, options))
+        check_read(options.conditions, fetched)
+        start, stop = resolve(options.range, fetched.size)
+        if leading and flight.watched and fetched.size > _SMALL:
+            return Reading(fetched, start, stop, Streamed(self._watched(flight, fetched)))
+        await flight.wait()
+        if flight.data is not None:
+            return Reading(fetched, start, stop, Inline(flight.data[start:stop]))
+        if flight.entry is not None:
+            cached = await self._cached(stack, flight.entry, options)
+            if cached is not None:
+                return cached
+        return await stack.enter_async_context(self._inner.get(key, options))
+
+    async def _watched(self, flight: Flight, info: ObjectInfo) -> AsyncIterator[bytes]:
+        at = 0
+        async for chunk in flight.watch():
+            at += len(chunk)
+            yield chunk
+            if at == info.size:
+                return
+        # Others were in a hurry.
+        await flight.wait()
+        async with AsyncExitStack() as stack:
+            if flight.entry is not None:
+                rest = await self._cached(stack, flight.entry, GetOptions(range=Bounded(at, info.size)))
+                if rest is not None:
+                    async for chunk in chunks(rest):
+                        yield chunk
+                    return
+            async for chunk in self._continued(None, info, at, info.size):
+                yield chunk
+
+    def _start(self, key: str, name: str, *, watched: bool) -> Flight:
+        flight = self._flights[name] = Flight(name, watched=watched)
+        self._busy.add(name)
+        task = asyncio.create_task(self._fly(flight, key))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return flight
+
+    async def _fly(self, flight: Flight, key: str) -> None:
+        error: BaseException | None = None
+        try:
+            await self._fetch(flight, key)
+        except asyncio.CancelledError:
+            error = Unavailable("the store is being closed")
+            raise
+        except Exception as caught:  # noqa: BLE001  the readers raise it
+            error = caught
+        finally:
+            if self._flights.get(flight.name) is flight:
+                del self._flights[flight.name]
+            self._busy.discard(flight.name)
+            flight.end(error)
+
+    async def _fetch(self, flight: Flight, key: str) -> None:
+        shelf = self._shelf
+        checked = self._clock()
+        async with self._inner.get(key) as reading:
+            info = reading.info
+            head = dump_head(info, checked)
+            size = len(head) + info.size
+            if shelf is None or not shelf.fits(size):
+                self._remember_large(flight.name)
+                return
+            flight.opened.set_result(info)
+            if info.size <= _SMALL:
+                data = await read_all(reading)
+                _check_whole(len(data), info.size, key)
+                flight.data = data
+                flight.ended.set()
+                await self._fill(shelf, flight, head, _one(data), info, checked)
+            else:
+                source = chunks(reading)
+                if not await self._fill(shelf, flight, head, self._shown(flight, source), info, checked):
+                    await self._show_rest(flight, source)
+
+    async def _fill(
+        self, shelf: Shelf, flight: Flight, head: bytes, body: AsyncIterator[bytes], info: ObjectInfo, checked: float
+    ) -> bool:
+        """Put the object into the cache; whether `body` was taken to its end."""
+        size = len(head) + info.size
+        # What is there by that name is of another version.
+        if not await shelf.remove([flight.name]) or not await shelf.reserve(size):
+            return False
+        kept = False
+        source = _Watched(body)
+        try:
+            stored = await self._cache.put(flight.name, _joined(head, source), PutOptions(size=size))
+            kept = not flight.stale
+        except ObjectStoreError as error:
+            if source.error is not None:
+                raise source.error from None
+            _log.warning("the cache cannot keep an object: %s", error)
+        finally:
+            if not kept:
+                shelf.discard(flight.name, size)
+                await shelf.remove([flight.name])
+        if kept:
+            flight.entry = Entry(flight.name, stored.etag, size, len(head), info, checked)
+            shelf.add(flight.entry)
+        return source.ended
+
+    async def _shown(self, flight: Flight, source: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        async for chunk in source:
+            await flight.show(chunk)
+            yield chunk
+
+    async def _show_rest(self, flight: Flight, source: AsyncIterator[bytes]) -> None:
+        """The cache is out: others ask the main store, and the watcher gets what it has begun to read."""
+        flight.ended.set()
+        while flight.watched and (chunk := await anext(source, None)) is not None:
+            await flight.show(chunk)
+
+    def _remember_large(self, name: str) -> None:
+        self._large[name] = None
+        while len(self._large) > _MOST_REMEMBERED:
+            self._large.popitem(last=False)
+
+
+class _Watched:
+    """Chunks as they are taken, and whether their source failed or came to its end."""
+
+    def __init__(self, source: AsyncIterator[bytes]) -> None:
+        self._source = source
+        self.error: Exception | None = None
+        self.ended = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in self._source:
+                yield chunk
+            self.ended = True
+        except Exception as error:
+            self.error = error
+            raise
+
+
+async def _joined(head: bytes, body: _Watched) -> AsyncIterator[bytes]:
+    yield head
+    async for chunk in body:
+        yield chunk
+
+
+async def _one(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
+def _check_whole(received: int, wanted: int, key: str) -> None:
+    if received != wanted:
+        raise Corrupted(f"the main store gave {received} bytes of {key!r} instead of {wanted}")
+
+
+class _CachedUploads:
+    """The main store's uploads; what is completed is cached no more."""
+
+    def __init__(self, caching: Caching, inner: Uploads) -> None:
+        self._caching = caching
+        self._inner = inner
+
+    async def begin(self, key: str, options: PutOptions) -> Upload:
+        return await self._inner.begin(key, options)
+
+    async def put_part(self, upload_id: str, number: int, body: Body, options: PutOptions) -> Part:
+        return await self._inner.put_part(upload_id, number, body, options)
+
+    async def get(self, upload_id: str) -> Upload:
+        return await self._inner.get(upload_id)
+
+    async def complete(self, upload_id: str, parts: Sequence[tuple[int, str]]) -> ObjectInfo:
+        keys: list[str] = []
+        with suppress(UploadNotFound):  # it may be completed, which is no reason to fail
+            keys.append((await self._inner.get(upload_id)).key)
+        async with self._caching.changing(keys):
+            return await self._inner.complete(upload_id, parts)
+
+    async def abort(self, upload_id: str) -> None:
+        await self._inner.abort(upload_id)
+
+    async def list(self, *, prefix: str = "", start: str = "", limit: int = 100) -> UploadPage:
+        return await self._inner.list(prefix=prefix, start=start, limit=limit)
+
+    async def expire(self, before: datetime) -> int:
+        return await self._inner.expire(before)
