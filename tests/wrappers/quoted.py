@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 from objectstore.backends.contract import Backend
 from objectstore.errors import Corrupted
@@ -15,11 +14,7 @@ class Quoted(Transforming):
     """Keeps a body as its Base64 in quotes."""
 
     def __init__(self, inner: Backend) -> None:
-        super().__init__(inner, name="Quoted")
-
-    @property
-    def form(self) -> Form:
-        return _FORM
+        super().__init__(inner, Form("quoted", _Encoder, _Decoder), name="Quoted")
 
 
 class _Encoder(Base64Encoder):
@@ -48,6 +43,3 @@ class _Decoder:
         if self._quotes != 2:
             raise Corrupted("this is not one quoted text")
         return self._base64.finish()
-
-
-_FORM: Final = Form("quoted", _Encoder, _Decoder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import binascii
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -13,11 +14,11 @@ from objectstore.backends.reading import chunks
 from objectstore.core.conditions import check_read
 from objectstore.core.ranges import resolve
 from objectstore.errors import Corrupted, NotFound, PreconditionFailed
-from objectstore.values import NO_DIGESTS, Bounded, Conditions, GetOptions, Reading, Streamed
+from objectstore.values import NO_DIGESTS, Bounded, Capabilities, Conditions, GetOptions, Reading, Streamed
 from objectstore.wrappers.bodyrecord import BodyRecord
 from objectstore.wrappers.forwarding import GET
 from objectstore.wrappers.reserving import seek
-from objectstore.wrappers.transforming import Form, Transforming
+from objectstore.wrappers.transforming import FROM_START, Form, Transforming
 
 _SPACE: Final = b" \t\r\n\f\v"
 
@@ -26,11 +27,14 @@ class Base64ed(Transforming):
     """Keeps each body as Base64 in one line; reads it in many lines too."""
 
     def __init__(self, inner: Backend) -> None:
-        super().__init__(inner, name="Base64Store")
+        super().__init__(inner, Form("base64", Base64Encoder, Base64Decoder), name="Base64Store")
 
     @property
-    def form(self) -> Form:
-        return _FORM
+    def capabilities(self) -> Capabilities:
+        told = super().capabilities
+        if not self._inner.capabilities.ranges:
+            return told
+        return replace(told, notes=tuple(note for note in told.notes if note != FROM_START))
 
     @asynccontextmanager
     async def get(self, key: str, options: GetOptions = GET) -> AsyncIterator[Reading]:
@@ -112,6 +116,3 @@ class Base64Decoder:
 def _stored(size: int) -> int:
     """How many characters `size` bytes take in one line."""
     return -(-size // 3) * 4
-
-
-_FORM: Final = Form("base64", Base64Encoder, Base64Decoder)

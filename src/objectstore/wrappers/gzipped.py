@@ -19,12 +19,8 @@ class Gzipped(Transforming):
     """Keeps each body as one gzip member of `level` 0 (none) to 9 (smallest); reads any gzip file (RFC 1952)."""
 
     def __init__(self, inner: Backend, level: int = DEFAULT_LEVEL) -> None:
-        super().__init__(inner, name="GzipStore")
-        self._form = Form("gzip", lambda: GzipEncoder(level), GzipDecoder, ("gzip", "x-gzip"))
-
-    @property
-    def form(self) -> Form:
-        return self._form
+        form = Form("gzip", lambda: GzipEncoder(level), GzipDecoder, ("gzip", "x-gzip"))
+        super().__init__(inner, form, name="GzipStore")
 
 
 class GzipEncoder:
@@ -53,14 +49,14 @@ class GzipDecoder:
             if data:
                 self._begun = True
             piece = self._decode(data)
-            # A piece of full length may leave more behind, even when all the data is taken.
             data = self._member.unconsumed_tail
             if self._member.eof:
                 data = self._member.unused_data
                 self._member, self._begun, self._complete = _member(), False, True
             if piece:
                 yield piece
-            if not data and len(piece) < PIECE:
+            if not data:
+                # What zlib may still hold comes with the next data: the checksum, at the latest.
                 return
 
     def finish(self) -> bytes:

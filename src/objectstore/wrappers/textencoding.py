@@ -38,13 +38,8 @@ class Reencoded(Transforming):
     """Keeps UTF-8 text in another encoding. Text that would not come back as it is is refused."""
 
     def __init__(self, inner: Backend, encoding: str) -> None:
-        super().__init__(inner, name=NAME)
         name = encoding_name(encoding)
-        self._form = Form(name, lambda: TextEncoder(name), lambda: TextDecoder(name))
-
-    @property
-    def form(self) -> Form:
-        return self._form
+        super().__init__(inner, Form(name, lambda: TextEncoder(name), lambda: TextDecoder(name)), name=NAME)
 
 
 class Utf8Check:

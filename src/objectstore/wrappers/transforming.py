@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
@@ -43,6 +42,7 @@ from objectstore.wrappers.reserving import Reserving, check_unreserved, seek
 from objectstore.wrappers.spool import Spool
 from objectstore.wrappers.threads import work
 
+FROM_START: Final = "A range is decoded from the start of the object."
 _IN_HAND: Final = 64 * 1024  # bytes that are decoded before the reading is handed out
 _REMEMBERED: Final = 4096  # objects without a note: more than a page of a listing has
 _AT_ONCE: Final = 8  # objects that a listing decodes at the same time
@@ -80,7 +80,7 @@ class Form:
     codings: tuple[str, ...] = ()  # as `Content-Encoding` has it, where it is one
 
 
-class Transforming(Reserving, ABC):
+class Transforming(Reserving):
     """Keeps the body of each object in another form in the object of the same key of `inner`, and nothing else there.
 
     Sizes and digests are those of the body as it came; where `inner` keeps attributes, they are noted there. Objects
@@ -89,21 +89,18 @@ class Transforming(Reserving, ABC):
     What is noted has to be known before the inner store is given the body, which therefore waits in a spool, encoded.
     """
 
-    def __init__(self, inner: Backend, *, name: str) -> None:
+    def __init__(self, inner: Backend, form: Form, *, name: str) -> None:
         super().__init__(inner, name=name)
+        self._form = form
         self._noting = inner.capabilities.attributes
         self._measured = _Measured()
-
-    @property
-    @abstractmethod
-    def form(self) -> Form: ...
 
     @property
     def capabilities(self) -> Capabilities:
         inner = self._inner.capabilities
         notes = [
             "An object is encoded into memory (1 MiB) or a temporary file before it is written.",
-            "A range is decoded from the start of the object.",
+            FROM_START,
             "The size of an object that another program has written is known after decoding it once.",
         ]
         if not self._noting:
@@ -120,7 +117,7 @@ class Transforming(Reserving, ABC):
             record = await self._encode(body, options, spool)
             inside = replace(
                 options,
-                attributes=self._noted(options.attributes, note(record, self.form.name, spool.size)),
+                attributes=self._noted(options.attributes, note(record, self._form.name, spool.size)),
                 size=spool.size,
                 expected=NO_DIGESTS,
                 digests=frozenset(),
@@ -163,13 +160,13 @@ class Transforming(Reserving, ABC):
     def recorded(self, info: ObjectInfo) -> BodyRecord | None:
         """What is known of an object without decoding it, from what the inner store knows."""
         _, text = detach(info.attributes)
-        record = None if text is None else read_note(text, self.form.name, info.size)
+        record = None if text is None else read_note(text, self._form.name, info.size)
         return self._measured.find(info) if record is None else record
 
     def outer(self, info: ObjectInfo, record: BodyRecord) -> ObjectInfo:
         """An object as its readers see it, from what the inner store knows of it and its record."""
         attributes, text = detach(info.attributes)
-        if text is None and (attributes.content_encoding or "").lower() in self.form.codings:
+        if text is None and (attributes.content_encoding or "").lower() in self._form.codings:
             # Another program has encoded the body and said so; a reader who undid it once more would fail.
             attributes = replace(attributes, content_encoding=None)
         return replace(info, size=record.size, digests=record.digests, attributes=attributes)
@@ -188,7 +185,7 @@ class Transforming(Reserving, ABC):
 
     async def _encode(self, body: Body, options: PutOptions, spool: Spool) -> BodyRecord:
         digester = Digester({*options.digests, *options.expected})
-        encoder = self.form.encoder()
+        encoder = self._form.encoder()
         size = 0
 
         def take(piece: bytes) -> None:
@@ -254,14 +251,14 @@ class Transforming(Reserving, ABC):
             yield held
 
     async def _pieces(self, key: str, source: Source) -> AsyncGenerator[bytes, None]:
-        decoder = self.form.decoder()
+        decoder = self._form.decoder()
         try:
             async with aclosing(source()) as stored:
                 async for chunk in stored:
                     for at in range(0, len(chunk), PIECE):
                         piece = chunk[at : at + PIECE]
                         decoding = decoder.feed(piece)
-                        while decoded := await work(len(piece), next, decoding, b""):
+                        while decoded := await work(len(piece), _some, decoding):
                             yield decoded
             if last := decoder.finish():
                 yield last
@@ -357,6 +354,18 @@ class _Measured:
 
     def forget(self, info: ObjectInfo) -> None:
         self._records.pop(_version(info), None)
+
+
+def _some(decoding: Iterator[bytes]) -> bytes:
+    """The next pieces together, until they are worth a change of threads; nothing at their end."""
+    taken: list[bytes] = []
+    length = 0
+    for piece in decoding:
+        taken.append(piece)
+        length += len(piece)
+        if length >= PIECE:
+            break
+    return taken[0] if len(taken) == 1 else b"".join(taken)
 
 
 def _version(info: ObjectInfo) -> tuple[str, str, int, datetime]:

@@ -23,12 +23,7 @@ class Zstd(Transforming):
     """Keeps each body as one frame of `level` 1 (fastest) to 22 (smallest) with a checksum; reads any zstd file."""
 
     def __init__(self, inner: Backend, level: int = DEFAULT_LEVEL) -> None:
-        super().__init__(inner, name="ZstdStore")
-        self._form = Form("zstd", lambda: ZstdEncoder(level), ZstdDecoder, ("zstd",))
-
-    @property
-    def form(self) -> Form:
-        return self._form
+        super().__init__(inner, Form("zstd", lambda: ZstdEncoder(level), ZstdDecoder, ("zstd",)), name="ZstdStore")
 
 
 class ZstdEncoder:
