@@ -169,6 +169,10 @@ class BackendMachine(RuleBasedStateMachine):
         stored = self.model.objects.get(key)
         return None if stored is None else stored.info
 
+    def kept(self, attributes: Attributes) -> Attributes:
+        """None for a backend that refuses them."""
+        return attributes if self.backend.capabilities.attributes else NO_ATTRIBUTES
+
     @initialize(target=used, keys=st.lists(KEYS, max_size=8), data=BODIES)
     def stock(self, keys: Sequence[str], data: bytes) -> MultipleResults[str]:
         for key in keys:
@@ -183,6 +187,7 @@ class BackendMachine(RuleBasedStateMachine):
     @rule(key=used, data=BODIES, attributes=ATTRIBUTES, made=WRITE_CONDITIONS, whole=st.booleans())
     def put_when(self, key: str, data: bytes, attributes: Attributes, made: Made, whole: bool) -> None:
         conditions = made(self.current(key))
+        attributes = self.kept(attributes)
         options = PutOptions(
             attributes=attributes,
             conditions=conditions,
@@ -236,6 +241,7 @@ class BackendMachine(RuleBasedStateMachine):
     )
     def copy(self, source: str, key: str, attributes: Attributes | None, made: Made, made_source: Made) -> None:
         there = self.current(source)
+        attributes = None if attributes is None else self.kept(attributes)
         options = CopyOptions(attributes=attributes, conditions=made(self.current(key)), source=made_source(there))
         errors = {*self.model.source_errors(source, options.source), *self.model.write_errors(key, options.conditions)}
         info = self.outcome(self.backend.copy(source, key, options), errors, source, key)
@@ -307,7 +313,7 @@ class BackendMachine(RuleBasedStateMachine):
     @precondition(lambda self: len(self.model.uploads) < MOST_UPLOADS)
     @rule(key=KEYS, attributes=ATTRIBUTES, made=WRITE_CONDITIONS)
     def begin_upload(self, key: str, attributes: Attributes, made: Made) -> None:
-        options = PutOptions(attributes=attributes, conditions=made(self.current(key)))
+        options = PutOptions(attributes=self.kept(attributes), conditions=made(self.current(key)))
         errors = self.model.write_errors(key, options.conditions)
         upload = self.outcome(self.backend.uploads.begin(key, options), errors, key)
         if upload is not None:
