@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
 
 from backends.foreign_classes import AsyncReversing, AsyncShelf, Either, Reversing, Shelf
 from objectstore.backends.adapter import AdaptedBackend
@@ -25,6 +27,7 @@ from objectstore.errors import (
     Unsupported,
 )
 from objectstore.testing.conformance import BackendConformance
+from objectstore.testing.machine import machine
 from objectstore.testing.suite.concurrency import ConcurrencyTests
 from objectstore.testing.suite.conditions import ConditionTests
 from objectstore.testing.suite.harness import keys, read
@@ -32,6 +35,16 @@ from objectstore.testing.suite.keys import KeyTests
 from objectstore.testing.suite.objects import ObjectTests
 from objectstore.testing.suite.uploads import UploadTests
 from objectstore.values import ONLY_IF_ABSENT, ListQuery, PutOptions
+
+# The same steps at every run: a failure is one of the change at hand, not of chance.
+SETTINGS: Final = settings(
+    max_examples=20,
+    stateful_step_count=40,
+    deadline=None,
+    derandomize=True,
+    report_multiple_bugs=False,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 
 
 def adapted(kind: Callable[..., object], *bases: Backend) -> AdaptedBackend:
@@ -51,6 +64,11 @@ class TestAwaitingClass(ObjectTests, KeyTests, ConditionTests, UploadTests, Conc
 
     def backend(self, folder: Path) -> AbstractAsyncContextManager[Backend]:  # noqa: ARG002  it keeps nothing
         return adapted(AsyncShelf)
+
+
+@pytest.mark.parametrize("kind", [Shelf, AsyncShelf])
+def test_a_class_from_elsewhere_does_as_the_model(kind: type) -> None:
+    run_state_machine_as_test(machine(lambda _: adapted(kind)), settings=SETTINGS)
 
 
 @pytest.mark.parametrize("wrapper", [Reversing, AsyncReversing])

@@ -67,7 +67,7 @@ class Foreign:
     ) -> None:
         try:
             with self._translated(""):
-                if hasattr(self._made, "__aexit__"):
+                if self._is_entered_async(self._made):
                     await self._made.__aexit__(exc_type, exc, traceback)
                 elif hasattr(self._made, "__exit__"):
                     await self._in_thread(self._made.__exit__, exc_type, exc, traceback)
@@ -108,7 +108,7 @@ class Foreign:
         raise InternalError(f"{self._name}.keys gave a {type(found).__name__}, which cannot be iterated over")
 
     async def _entered(self, made: Any) -> Any:
-        if hasattr(made, "__aenter__"):
+        if self._is_entered_async(made):
             entered = await made.__aenter__()
         elif hasattr(made, "__enter__"):
             entered = await self._in_thread(made.__enter__)
@@ -116,6 +116,10 @@ class Foreign:
             return made
         # Some return nothing.
         return entered if hasattr(entered, "get") else made
+
+    def _is_entered_async(self, made: object) -> bool:
+        # Some can be entered either way: then as they are called.
+        return hasattr(made, "__aenter__") and (self._awaits or not hasattr(made, "__enter__"))
 
     async def _call(self, name: str, *arguments: object) -> Any:
         method = getattr(self._object, name)

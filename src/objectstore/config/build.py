@@ -16,7 +16,7 @@ from objectstore.config.settings import Settings
 from objectstore.errors import ConfigurationError
 from objectstore.wrappers.shared import Shared
 
-_PASSWORD: Final = re.compile(r"(\w://)[^/@\s]*:[^/@\s]*@")
+_USER: Final = re.compile(r"(\w://)[^/@\s]+@")
 _log: Final = logging.getLogger("objectstore.config")
 
 
@@ -75,7 +75,7 @@ def shown(config: StoreConfig) -> Mapping[str, str]:
 
 def _shown(value: object) -> str:
     text = repr(str(value)) if isinstance(value, PurePath) else repr(value)
-    return _PASSWORD.sub(r"\1(hidden)@", text)
+    return _USER.sub(r"\1(hidden)@", text)
 
 
 def _of_folder(settings: Settings) -> Backend:
