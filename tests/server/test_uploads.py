@@ -56,6 +56,14 @@ def test_parts_in_any_order_and_in_parallel_make_the_object(server: Server, base
     assert again.json == record
 
 
+@pytest.mark.parametrize(("given", "shown"), [("*", "*"), ('"a", "b"', '"a", "b"'), ("a b", '"a b"')])
+def test_an_upload_shows_what_it_was_begun_with(server: Server, base: str, given: str, shown: str) -> None:
+    more = {"content_type": "text/x-odd", "metadata": {"run": "Größe"}, "if_none_match": given}
+    told = server.ask("GET", f"/uploads/{begin(server, base + 'k', **more)}").json
+    assert {name: told[name] for name in more} == more | {"if_none_match": shown}
+    assert "if_match" not in told
+
+
 def test_a_part_sent_again_replaces_the_former(server: Server, base: str) -> None:
     upload_id = begin(server, base + "k")
     first = put_part(server, upload_id, 1, b"first")

@@ -28,7 +28,7 @@ from objectstore.server.schemas import (
 from objectstore.server.service import Service
 from objectstore.values import Conditions, Etags, PutOptions, Upload
 from objectstore.wire import records
-from objectstore.wire.headers import format_conditions, format_etag, parse_etags, parse_expected
+from objectstore.wire.headers import format_etag, parse_etags, parse_expected
 from objectstore.wire.records import JSON, dump, format_time
 
 router = APIRouter(tags=["uploads in parts"])
@@ -87,8 +87,10 @@ async def show(upload_id: UploadId, service: Shared, credential: Caller) -> Resp
     """The upload and the parts that have arrived."""
     upload = await _owned(service, credential, upload_id)
     told = records.upload(upload) | {"expires_at": format_time(upload.begun + service.upload_ttl)}
-    for name, value in format_conditions(upload.conditions):
-        told[name.decode().replace("-", "_")] = value.decode("latin-1")
+    for name in ("if_match", "if_none_match"):
+        etags: Etags | None = getattr(upload.conditions, name)
+        if etags is not None:
+            told[name] = etags if etags == "*" else ", ".join(f'"{etag}"' for etag in etags)
     return _json(told)
 
 
