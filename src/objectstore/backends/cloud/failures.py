@@ -121,7 +121,7 @@ def _translated(name: str, key: str, error: Exception) -> Exception:
             return NotPartial(name)
         case _ if status is not None:
             return of_status(name, int(status[1]), code, key)
+        case _ if "TimedOut" in text or "timed out" in text:
+            return Unavailable(f"{name} did not answer in time", retry_after=RETRY_AFTER)
         case _:
-            return Unavailable(
-                f"{name} cannot be reached, or gives no answer that makes sense", retry_after=RETRY_AFTER
-            )
+            return Unavailable(f"{name} cannot be reached, or gives no sensible answer", retry_after=RETRY_AFTER)

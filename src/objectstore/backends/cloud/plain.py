@@ -46,7 +46,7 @@ class ObstoreMedium:
 
     async def find(self, key: str) -> Found:
         with translating(self.name, key):
-            return _found(await self._in_time(obstore.get_async(self._store, key, options={"head": True})))
+            return _found(self.name, await self._in_time(obstore.get_async(self._store, key, options={"head": True})))
 
     @asynccontextmanager
     async def read(self, key: str, wanted: ByteRange | None) -> AsyncIterator[Opened]:
@@ -55,7 +55,7 @@ class ObstoreMedium:
             result = await self._in_time(obstore.get_async(self._store, key, options=options))
         start, stop = result.range
         async with aclosing(self._chunks(result)) as chunks:
-            yield Opened(_found(result), start, stop, chunks)
+            yield Opened(_found(self.name, result), start, stop, chunks)
 
     async def write(self, key: str, data: bytes | Spool, fields: dict[str, str], mode: Mode) -> None:
         if isinstance(data, Spool) and not isinstance(mode, Overwrite):
@@ -65,9 +65,12 @@ class ObstoreMedium:
             await self._put_parts(key, aiter(data), fields)
             return
         with translating(self.name, key):
-            await self._in_time(
+            result = await self._in_time(
                 obstore.put_async(self._store, key, data, attributes=fields, mode=_mode(mode), use_multipart=False)
             )
+        if not result["e_tag"]:
+            # Something on the way answered in the place of the service.
+            raise Unavailable(f"{self.name} does not acknowledge a write", retry_after=RETRY_AFTER)
 
     async def write_large(
         self, key: str, first: Spool, rest: AsyncIterator[bytes], fields: dict[str, str], decide: Decide
@@ -204,8 +207,9 @@ def _mode(mode: Mode) -> Any:
             return "overwrite"
 
 
-def _found(result: Any) -> Found:
+def _found(name: str, result: Any) -> Found:
     meta = result.meta
-    return Found(
-        size=meta["size"], etag=meta["e_tag"] or "", modified=meta["last_modified"], fields=dict(result.attributes)
-    )
+    if not meta["e_tag"]:
+        # Something on the way answered in the place of the service: a proxy, the page of a login.
+        raise Unavailable(f"{name} gave an answer that is not of an object store", retry_after=RETRY_AFTER)
+    return Found(size=meta["size"], etag=meta["e_tag"], modified=meta["last_modified"], fields=dict(result.attributes))

@@ -20,6 +20,7 @@ from objectstore.core.attributes import fields as kept_fields
 from objectstore.values import DEFAULT_CONTENT_TYPE, NO_DIGESTS, Attributes, ObjectInfo
 
 ENTRY: Final = "objectstore"
+_TAKEN: Final = frozenset({ENTRY, "mtime"})  # rclone's server adds its own `mtime` to what it copies
 _STANDARD: Final = {
     "content-type": "Content-Type",
     "content-encoding": "Content-Encoding",
@@ -76,7 +77,7 @@ def fields_of(info: ObjectInfo, *, identifiers_only: bool = False) -> dict[str, 
         else:
             told.setdefault("fields", {})[name] = value
     for name, value in info.attributes.metadata.items():
-        if value and own_name.fullmatch(name) and name != ENTRY:
+        if value and own_name.fullmatch(name) and name not in _TAKEN:
             fields[name] = _header(value)
         else:
             told.setdefault("metadata", {})[name] = value
@@ -96,7 +97,8 @@ def _told(fields: Mapping[str, str]) -> dict[str, Any] | None:
 def _ours(info: ObjectInfo, told: Mapping[str, Any]) -> ObjectInfo:
     try:
         digests = {name: base64.b64decode(text, validate=True) for name, text in told["digests"].items()}
-        attributes = replace(info.attributes, metadata=dict(info.attributes.metadata) | dict(told.get("metadata", {})))
+        metadata = {name: value for name, value in info.attributes.metadata.items() if name not in _TAKEN}
+        attributes = replace(info.attributes, metadata=metadata | dict(told.get("metadata", {})))
         if told.get("untyped") and info.attributes.content_type == DEFAULT_CONTENT_TYPE:
             attributes = replace(attributes, content_type=None)
         for name, value in told.get("fields", {}).items():

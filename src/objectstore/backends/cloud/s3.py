@@ -121,7 +121,7 @@ class S3Medium(ObstoreMedium):
         if isinstance(data, bytes):
             await super().write(key, data, fields, mode)
         else:
-            await self._asked.ask(Ask("PUT", key, headers=_headers(fields) | _bound(mode), body=data))
+            await self._asked.change(Ask("PUT", key, headers=_headers(fields) | _bound(mode), body=data), "etag")
 
     async def write_large(
         self, key: str, first: Spool, rest: AsyncIterator[bytes], fields: dict[str, str], decide: Decide
@@ -157,7 +157,8 @@ class S3Medium(ObstoreMedium):
         return True
 
     async def delete(self, key: str, etag: str | None) -> None:
-        await self._asked.ask(Ask("DELETE", key, headers={} if etag is None else {"if-match": etag}))
+        headers = {} if etag is None else {"if-match": etag}
+        await self._asked.change(Ask("DELETE", key, headers=headers), "x-amz-request-id")
 
     async def list(self, prefix: str, start: str, *, grouped: bool, limit: int) -> Names:
         query: dict[str, str] = {"list-type": "2", "encoding-type": "url", "max-keys": str(min(limit + 1, _PAGE))}
@@ -209,8 +210,8 @@ class _Parts:
         self.etags: list[str] = []
 
     async def add(self, spool: Spool) -> None:
-        answer = await self._service.ask(Ask("PUT", self._key, self._next(), body=spool))
-        self.etags.append(answer.fields.get("etag", ""))
+        answer = await self._service.change(Ask("PUT", self._key, self._next(), body=spool), "etag")
+        self.etags.append(answer.fields["etag"])
 
     async def add_copy(self, source: dict[str, str], start: int, stop: int) -> bool:
         headers = source | {"x-amz-copy-source-range": f"bytes={start}-{stop - 1}"}

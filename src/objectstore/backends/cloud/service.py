@@ -27,7 +27,8 @@ Query: TypeAlias = tuple[tuple[str, str], ...]
 
 _AGAIN: Final = frozenset({429, 500, 502, 503, 504})
 _DELAY: Final = 0.1  # seconds before the second try, doubled for each one after
-_OK: Final = frozenset({200, 204, 206})
+_DONE: Final = 204
+_OK: Final = frozenset({200, _DONE, 206})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,13 @@ class Service:
             return of_status(self._name, status, code, ask.key or "")
         return Unavailable(f"{self._name} gave an answer that makes no sense: {error}", retry_after=RETRY_AFTER)
 
+    async def change(self, ask: Ask, acknowledgement: str) -> Answer:
+        """As `ask`, for an answer that is only one of the service when it has that header."""
+        answer = await self.ask(ask)
+        if not answer.fields.get(acknowledgement) and answer.status != _DONE:
+            raise Unavailable(f"{self._name} does not acknowledge a change", retry_after=RETRY_AFTER)
+        return answer
+
     @asynccontextmanager
     async def stream(self, ask: Ask) -> AsyncIterator[AsyncResponse]:
         """The answer before its body is read; it is given up when it is left early."""
@@ -101,6 +109,8 @@ class Service:
             if response.status not in _OK:
                 await self._raise(ask, await _read(response))
             yield response
+        except ConnectionFailed as error:
+            raise self._unreachable(error) from error
         finally:
             await response.aclose()
 
