@@ -230,7 +230,7 @@ class Caching(Forwarding):
         if name in self._large:
             reading = await stack.enter_async_context(self._inner.get(key, options))
             if shelf.fits(reading.info.size):
-                self._large.pop(name, None)  # it was written by somebody else; the head is of no account here
+                self._large.pop(name, None)  # somebody else has written it
             return reading
         entry = None if name in self._busy else await shelf.find(name, key)
         if entry is not None:
