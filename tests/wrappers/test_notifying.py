@@ -203,6 +203,7 @@ def test_no_change_waits_and_what_is_too_much_is_dropped(caplog: pytest.LogCaptu
             receiver.released.set()
             await receiver.come(3)
         assert [one.event["size"] for one in receiver.deliveries] == [0, 1, 2]
+        assert "2 events were dropped" in caplog.text
 
     run(scenario)
 

@@ -166,6 +166,7 @@ class Outbox:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
             await self._webhook.aclose()
+            self._tell_dropped()
             if self._waiting:
                 _log.error("webhook %s: %d events were not sent in time", self._webhook.host, self._waiting)
 
@@ -176,11 +177,14 @@ class Outbox:
             if self._dropped == 1:
                 _log.error("webhook %s: %d events wait; new ones are dropped", self._webhook.host, self._waiting)
             return
+        self._tell_dropped()
+        self._waiting += 1
+        self._lanes[zlib.crc32(subject.encode()) % LANES].put_nowait(message)
+
+    def _tell_dropped(self) -> None:
         if self._dropped:
             _log.error("webhook %s: %d events were dropped", self._webhook.host, self._dropped)
             self._dropped = 0
-        self._waiting += 1
-        self._lanes[zlib.crc32(subject.encode()) % LANES].put_nowait(message)
 
     async def _run(self, lane: asyncio.Queue[Message | None]) -> None:
         while (message := await lane.get()) is not None:
