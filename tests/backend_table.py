@@ -16,9 +16,11 @@ from objectstore.backends.safefilesystem import SafeFilesystemBackend
 from objectstore.backends.sqlite import SqliteBackend
 from objectstore.testing.faults import Faulty
 from objectstore.wrappers.base64ed import Base64ed
+from objectstore.wrappers.caching import Caching
 from objectstore.wrappers.forwarding import Forwarding
 from objectstore.wrappers.gzipped import Gzipped
 from objectstore.wrappers.jsonbody import JsonOnly
+from objectstore.wrappers.mirroring import Mirroring
 from objectstore.wrappers.prefix import Prefixed
 from objectstore.wrappers.reserving import Reserving
 from objectstore.wrappers.textencoding import Reencoded
@@ -51,5 +53,7 @@ BACKENDS: dict[str, Callable[[Path], AbstractAsyncContextManager[Backend]]] = {
     "base64 over gzip": lambda _: Base64ed(Gzipped(MemoryBackend(), level=1)),
     "zstd over the engine": lambda folder: Zstd(EngineBackend(folder / "data")),
     "json in utf-16": lambda _: Quoted(JsonOnly(Reencoded(MemoryBackend(), "utf-16"))),
+    "mirroring": lambda folder: Mirroring([MemoryBackend(), EngineBackend(folder / "data", durability="relaxed")]),
+    "caching": lambda folder: Caching(EngineBackend(folder / "data", durability="relaxed"), MemoryBackend()),
     "faulty, without faults": lambda _: Faulty(MemoryBackend()),
 }
