@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from objectstore.testing.faults import After, Chunk, Fault, Faulty
 from objectstore.testing.suite.harness import Stalling, chunked, sample
 from objectstore.transfer import Copied, Deleted, Skipped, Summary, copy_store
 from objectstore.values import Attributes, Body, GetOptions, ObjectInfo, PutOptions, Reading, Streamed
+from objectstore.wire.retries import Retries
 from objectstore.wrappers.forwarding import GET, PUT, Forwarding
 from transfer.stores import Plain, Record, Unlisted, Vanishing, contents, options, run
 
@@ -171,10 +173,10 @@ def test_only_the_side_without_a_digest_is_read_for_its_checksum() -> None:
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault("get"),
-        Fault("get", at=Chunk(2)),
-        Fault("get", at=Chunk(2), error=None),
-        Fault("get", at=Chunk(2), error=Corrupted("a bad disk")),
+        Fault("get", call=3),
+        Fault("get", call=3, at=Chunk(2)),
+        Fault("get", call=3, at=Chunk(2), error=None),
+        Fault("get", call=3, at=Chunk(2), error=Corrupted("a bad disk")),
     ],
 )
 @pytest.mark.parametrize("target_kind", ["memory", "engine", "filesystem"])
@@ -186,6 +188,18 @@ def test_a_reading_that_fails_is_tried_again(fault: Fault, target_kind: str, tmp
             assert summary.complete
             assert progress.bytes == sum(map(len, OBJECTS.values()))
             assert await contents(target) == OBJECTS
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("kind", ["memory", "engine", "filesystem"])
+def test_a_reading_that_ends_early_leaves_nothing(kind: str, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with STORES[kind](tmp_path) as target:
+            source = Faulty(Plain({"key": OBJECTS["b/2"]}), [Fault("get", at=Chunk(3), error=None)])
+            summary = await copy_store(source, target, options(retries=Retries(limit=0)))
+            assert counts(summary) == (0, 0, 0, 1)
+            assert await contents(target) == {}
 
     run(scenario())
 
@@ -204,6 +218,36 @@ def test_a_write_whose_answer_is_lost_is_recognized(
             summary = await copy_store(source, Faulty(target, [fault]), options())
             assert counts(summary) == (1, 0, 0, 0)
             assert await contents(target) == {"key": b"new bytes"}
+
+    run(scenario())
+
+
+class Undigested(Forwarding):
+    """Has conditions and knows no digests, as most clouds do."""
+
+    async def put(self, key: str, body: Body, options: PutOptions = PUT) -> ObjectInfo:
+        return replace(await super().put(key, body, options), digests={})
+
+    async def head(self, key: str) -> ObjectInfo:
+        return replace(await super().head(key), digests={})
+
+
+@pytest.mark.parametrize(("data", "arrived"), [(b"new bytes", 1), (b"NEW BYTES", 0)])
+def test_a_write_whose_answer_is_lost_is_recognized_by_its_bytes(data: bytes, arrived: int) -> None:
+    async def scenario() -> None:
+        target = MemoryBackend()
+
+        class Losing(Forwarding):
+            async def put(self, key: str, body: Body, options: PutOptions = PUT) -> ObjectInfo:
+                if await contents(target) == {}:
+                    await target.put(key, data)
+                    raise Unavailable("the answer is lost")
+                return await super().put(key, body, options)
+
+        source = MemoryBackend({"key": b"new bytes"})
+        summary = await copy_store(source, Losing(Undigested(target)), options())
+        assert counts(summary) == (arrived, 0, 0, 1 - arrived)
+        assert await contents(target) == {"key": data}
 
     run(scenario())
 

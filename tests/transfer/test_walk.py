@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
@@ -64,6 +65,24 @@ def test_who_leaves_early_leaves_no_request_behind() -> None:
     async def scenario() -> None:
         async with aclosing(walk(MemoryBackend(MANY), "", "source", AT_ONCE)) as infos:
             assert (await anext(infos)).key == "000"
+
+    run(scenario())
+
+
+class Stalled(Forwarding):
+    """Gives the first page, and nothing more."""
+
+    async def list(self, query: ListQuery) -> ListPage:
+        if query.start:
+            await asyncio.Event().wait()
+        return await super().list(query)
+
+
+def test_who_leaves_early_does_not_wait_for_the_next_page() -> None:
+    async def scenario() -> None:
+        async with asyncio.timeout(30), aclosing(walk(Stalled(MemoryBackend(MANY)), "", "source", AT_ONCE)) as infos:
+            assert (await anext(infos)).key == "000"
+            await asyncio.sleep(0)
 
     run(scenario())
 

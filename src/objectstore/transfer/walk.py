@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Final
 
@@ -61,9 +61,9 @@ async def _pages(backend: Backend, prefix: str, retries: Retries) -> AsyncGenera
     finally:
         if coming is not None:
             coming.cancel()
-            # Whatever comes of it: nobody goes on with this listing.
-            with suppress(asyncio.CancelledError, ObjectStoreError):
-                await coming
+            await asyncio.wait([coming])
+            if not coming.cancelled():
+                coming.exception()  # looked at, or asyncio would complain: nobody goes on with this listing
 
 
 async def side_by_side(
