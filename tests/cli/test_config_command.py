@@ -43,6 +43,20 @@ stores:
 main: a
 """
 
+BUCKET = """\
+stores:
+  a: {type: IdentityStore, base: b}
+  b:
+    type: BucketStore
+    config:
+      bucket_name: b
+      endpoint_url: http://127.0.0.1:1
+      s3_access_key: a
+      s3_secret_key: b
+      botocore_config: {foo: 1}
+main: a
+"""
+
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
@@ -62,8 +76,8 @@ def test_the_tree_is_printed_with_what_each_layer_can_do(file: Path) -> None:
     assert (told.returncode, told.stderr) == (0, b"")
     lines = [line for line in told.stdout.decode().splitlines() if "note: " not in line]
     assert lines[0] == "main: PrefixStore(prefix='p/') (main)"
-    assert lines[1].startswith("    can: persistent, shared, listing, ranges, ")
-    assert lines[2].startswith("    cannot: write, delete, ")
+    assert lines[1].startswith("    can: persistent, shared, ")
+    assert lines[2].startswith("    cannot: write, ")
     assert lines[3] == "  read: ReadonlyStore()"
     [files] = [line for line in lines if "FilesystemStore" in line]
     assert files == f"    files: FilesystemStore(root_path='{file.parent}/files')"
@@ -90,6 +104,14 @@ def test_nothing_is_changed(file: Path) -> None:
     before = sorted(file.parent.rglob("*"))
     assert check(file).returncode == 0
     assert [one for one in sorted(file.parent.rglob("*")) if ".objectstore" not in one.parts] == before
+
+
+def test_what_is_passed_over_is_warned_of_once(file: Path) -> None:
+    file.write_text(BUCKET)
+    told = check(file)
+    assert told.returncode == 2
+    assert told.stderr.decode().count("foo has no meaning") == 1
+    assert "store 'b' (BucketStore) cannot be opened" in told.stderr.decode()
 
 
 @pytest.mark.parametrize("option", [[], ["--json"]])

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from objectstore.cli.exits import Usage, reported
-from objectstore.cli.output import Json, Output, printable
+from objectstore.cli.output import PROGRAM, Json, Output, printable
 
 if TYPE_CHECKING:
     from rich.tree import Tree
@@ -37,11 +39,10 @@ def check(
 ) -> None:
     """Check a storage.yaml and open each of its stores; print what each can do.
 
-    Nothing is read or written, but what opening a store makes, such as its folder, is made. The first mistake is
-    told with its line, and the exit code is 2.
+    What opening a store makes, such as its folder, is made; nothing else is read or written.
     """
     out = Output(json=json)
-    with reported(out):
+    with reported(out), _warnings():
         from objectstore.config.probe import probe
         from objectstore.config.schema import load_all
 
@@ -80,6 +81,35 @@ def types(
             lines = _details(chosen[0])
         for line in lines:
             out.line(line)
+
+
+class _Once(logging.Filter):
+    """Stores are constructed more than once for a check, and would warn each time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        new = message not in self._told
+        self._told.add(message)
+        return new
+
+
+@contextmanager
+def _warnings() -> Iterator[None]:
+    """What stores warn of while they are looked at goes to stderr."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setLevel(logging.WARNING)
+    handler.setFormatter(logging.Formatter(f"{PROGRAM}: %(message)s"))
+    handler.addFilter(_Once())
+    logger = logging.getLogger("objectstore")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 def _found(name: str) -> Described:
