@@ -82,7 +82,7 @@ def test_the_tree_is_printed_with_what_each_layer_can_do(file: Path) -> None:
     [files] = [line for line in lines if "FilesystemStore" in line]
     assert files == f"    files: FilesystemStore(root_path='{file.parent}/files')"
     spare = lines.index("spare: DictStore()")
-    assert lines[spare + 1].startswith("    can: write, delete, ")
+    assert lines[spare + 1].startswith("    can: write, ")
     assert lines[spare + 2] == "    cannot: persistent, shared"
     assert len(lines) == spare + 3
 
