@@ -255,6 +255,7 @@ class Capabilities:
     persistent: bool = True  # data outlives the process
     shared: bool = True  # several processes may open the same data at once
     write: bool = True
+    overwrite: bool = True  # an object that is there may be replaced
     delete: bool = True
     listing: bool = True
     ranges: bool = True

@@ -45,7 +45,7 @@ class ConcurrencyTests(Suite):
         assert await found(backend, "key") == (records[0], bodies[records[0].size - size])
 
     @pytest.mark.parametrize("size", [SMALL, LARGE])
-    @contract("write", "conditions")
+    @contract("write", "overwrite", "conditions")
     async def test_of_many_replacing_one_version_one_wins(self, backend: Backend, size: int) -> None:
         base = await backend.put("key", b"base")
         options = PutOptions(conditions=Conditions(if_match=(base.etag,)))
@@ -82,7 +82,7 @@ class ConcurrencyTests(Suite):
         if backend.capabilities.listing:
             assert await keys(backend) == sorted(bodies)
 
-    @contract("write")
+    @contract("write", "overwrite")
     async def test_the_last_of_many_writes_is_the_object(self, backend: Backend) -> None:
         bodies = [sample((SMALL, LARGE)[number % 2] + number, number) for number in range(MANY)]
         records, errors = await settle(backend.put("key", chunked(body)) for body in bodies)
@@ -125,7 +125,7 @@ class ConcurrencyTests(Suite):
             seen = await asyncio.gather(*watchers)
         assert sum(seen) > 0
 
-    @contract("write")
+    @contract("write", "overwrite")
     async def test_a_copy_is_of_one_version_while_writers_overwrite_its_source(self, backend: Backend) -> None:
         versions = [sample((SMALL, LARGE)[number % 2] + number, number) for number in range(8)]
         await backend.put("source", versions[0])
@@ -213,7 +213,7 @@ class ConcurrencyTests(Suite):
     @on_folder
     async def test_of_many_in_two_that_share_their_data_one_wins(self, folder: Path, size: int) -> None:
         async with self.backend(folder) as one:
-            require(one, "shared", "write", "conditions")
+            require(one, "shared", "write", "overwrite", "conditions")
             async with self.backend(folder) as other:
                 both = [one, other] * (MANY // 2)
                 records, errors = await settle(backend.put("key", chunked(sample(size)), CREATE) for backend in both)

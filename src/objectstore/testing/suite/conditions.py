@@ -104,7 +104,7 @@ WRITES: Final[Mapping[str, Write]] = {
 class ConditionTests(Suite):
     @pytest.mark.parametrize("made", HOLDING.values(), ids=HOLDING)
     @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
-    @contract("write", "conditions")
+    @contract("write", "overwrite", "conditions")
     async def test_a_condition_that_holds_lets_a_write_replace(
         self, backend: Backend, made: Made, write: Write
     ) -> None:
@@ -230,7 +230,7 @@ class ConditionTests(Suite):
         assert await read(backend, "target") == b"bytes"
 
     @pytest.mark.parametrize("made", [*FAILING.values(), *NOT_MODIFIED.values()], ids=[*FAILING, *NOT_MODIFIED])
-    @contract("write", "conditions")
+    @contract("write", "overwrite", "conditions")
     async def test_a_condition_on_the_source_that_fails_lets_a_copy_change_nothing(
         self, backend: Backend, made: Made
     ) -> None:

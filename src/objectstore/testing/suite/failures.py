@@ -49,7 +49,7 @@ class FailureTests(Suite):
 
     @pytest.mark.parametrize("size", BREAKS)
     @pytest.mark.parametrize("old", [SMALL, LARGE])
-    @contract("write")
+    @contract("write", "overwrite")
     async def test_a_body_that_fails_leaves_the_old_object(self, backend: Backend, size: int, old: int) -> None:
         await backend.put("key", sample(old, 1))
         before = await found(backend, "key")
@@ -73,7 +73,7 @@ class FailureTests(Suite):
         await unchanged(backend, "key", None)
 
     @pytest.mark.parametrize("size", BREAKS)
-    @contract("write")
+    @contract("write", "overwrite")
     async def test_a_cancelled_body_leaves_the_old_object(self, backend: Backend, size: int) -> None:
         await backend.put("key", sample(LARGE, 1))
         before = await found(backend, "key")
@@ -91,7 +91,7 @@ class FailureTests(Suite):
     @pytest.mark.parametrize("size", [SMALL, LARGE])
     @on_folder
     async def test_a_write_cancelled_anywhere_is_done_or_not(self, folder: Path, turns: int, size: int) -> None:
-        async with self._followed(folder, "write") as backend:
+        async with self._followed(folder, "write", "overwrite") as backend:
             old = (await backend.put("key", sample(SMALL, 1)), sample(SMALL, 1))
             await _cancel_after(turns, backend.put("key", chunked(sample(size, 2))))
             stored = await found(backend, "key")
@@ -127,7 +127,7 @@ class FailureTests(Suite):
             async with self.backend(folder) as backend:
                 assert await found(backend, "key") == (info, b"next")
 
-    @contract("write")
+    @contract("write", "overwrite")
     async def test_a_failed_write_does_not_stand_in_the_way_of_the_next(self, backend: Backend) -> None:
         for size in (SMALL, LARGE):
             with pytest.raises(BodyFailed):

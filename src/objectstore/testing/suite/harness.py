@@ -25,7 +25,7 @@ from objectstore.values import (
 )
 
 Capability: TypeAlias = Literal[
-    "persistent", "shared", "write", "delete", "listing", "ranges", "conditions", "attributes", "digests"
+    "persistent", "shared", "write", "overwrite", "delete", "listing", "ranges", "conditions", "attributes", "digests"
 ]
 
 KIB: Final = 1024

@@ -89,7 +89,7 @@ class ObjectTests(Suite):
         assert await read(backend, "key") == data
 
     @pytest.mark.parametrize("size", SIZES)
-    @contract("write")
+    @contract("write", "overwrite")
     async def test_chunks_come_back_as_one_object(self, backend: Backend, size: int) -> None:
         data = sample(size)
         for announced in (None, size):
@@ -110,7 +110,7 @@ class ObjectTests(Suite):
 
     @pytest.mark.parametrize("first", [0, SMALL, LARGE])
     @pytest.mark.parametrize("second", [0, SMALL, LARGE])
-    @contract("write")
+    @contract("write", "overwrite")
     async def test_put_replaces_the_whole_object(self, backend: Backend, first: int, second: int) -> None:
         await backend.put("key", sample(first, 1), PutOptions(attributes=Attributes()))
         await backend.put("key", sample(second, 2))
@@ -142,7 +142,7 @@ class ObjectTests(Suite):
         assert info.modified.utcoffset() == timedelta(0)
 
     @pytest.mark.parametrize("size", [SMALL, LARGE])
-    @contract("write", "attributes")
+    @contract("write", "overwrite", "attributes")
     async def test_overwriting_keeps_created_and_moves_modified(self, backend: Backend, size: int) -> None:
         first = await backend.put("key", sample(size, 1))
         second = await backend.put("key", sample(size, 2))
@@ -159,7 +159,7 @@ class ObjectTests(Suite):
         assert second.created >= first.created
 
     @pytest.mark.parametrize("size", [0, SMALL, LARGE])
-    @contract("write")
+    @contract("write", "overwrite")
     async def test_every_write_gives_another_etag(self, backend: Backend, size: int) -> None:
         etags = [(await backend.put("key", sample(size))).etag for _ in range(5)]
         etags.append((await backend.copy("key", "key")).etag)
@@ -242,7 +242,7 @@ class AttributeTests(Suite):
         await backend.put("key", b"1", PutOptions(attributes=large))
         assert (await backend.head("key")).attributes == large
 
-    @contract("write", "attributes")
+    @contract("write", "overwrite", "attributes")
     async def test_overwriting_replaces_attributes(self, backend: Backend) -> None:
         await backend.put("key", b"1", PutOptions(attributes=FULL))
         await backend.put("key", b"2", PutOptions(attributes=Attributes(metadata={"only": "this"})))
@@ -309,7 +309,7 @@ class DigestTests(Suite):
 
     @pytest.mark.parametrize("size", [0, SMALL, LARGE])
     @pytest.mark.parametrize("whole", [True, False])
-    @contract("write")
+    @contract("write", "overwrite")
     async def test_a_body_without_its_announced_digest_changes_nothing(
         self, backend: Backend, size: int, whole: bool
     ) -> None:
@@ -335,7 +335,7 @@ class DigestTests(Suite):
 
     @pytest.mark.parametrize(("size", "announced"), WRONG_SIZES)
     @pytest.mark.parametrize("whole", [True, False])
-    @contract("write")
+    @contract("write", "overwrite")
     async def test_a_body_of_another_size_than_announced_changes_nothing(
         self, backend: Backend, size: int, announced: int, whole: bool
     ) -> None:
@@ -372,7 +372,7 @@ class CopyTests(Suite):
         assert await found(backend, "target") == (target, sample(size))
         await unchanged(backend, "source", (source, sample(size)))
 
-    @contract("write")
+    @contract("write", "overwrite")
     async def test_a_copy_replaces_its_target(self, backend: Backend) -> None:
         await backend.put("source", sample(SMALL, 1))
         old = await backend.put("target", sample(LARGE, 2))
@@ -390,7 +390,7 @@ class CopyTests(Suite):
         assert await backend.head("source") == source
 
     @pytest.mark.parametrize("size", [0, SMALL, LARGE])
-    @contract("write")
+    @contract("write", "overwrite")
     async def test_an_object_is_copied_onto_itself(self, backend: Backend, size: int) -> None:
         before = await backend.put("key", sample(size))
         after = await backend.copy("key", "key")
@@ -436,6 +436,16 @@ class RefusalTests(Suite):
             await backend.uploads.begin("key", PutOptions())
         with pytest.raises(ObjectStoreError):
             await backend.head("key")
+
+    @contract("write", without="overwrite")
+    async def test_an_undeclared_overwrite_is_refused(self, backend: Backend) -> None:
+        before = await backend.put("key", b"1")
+        await backend.put("other", b"2")
+        with pytest.raises(REFUSED):
+            await backend.put("key", b"3")
+        with pytest.raises(REFUSED):
+            await backend.copy("other", "key")
+        await unchanged(backend, "key", (before, b"1"))
 
     @contract(without="delete")
     async def test_an_undeclared_delete_is_refused(self, backend: Backend) -> None:

@@ -82,7 +82,7 @@ class ReopeningTests(Suite):
     @on_folder
     async def test_failed_writes_are_not_there_after_reopening(self, folder: Path) -> None:
         async with self.backend(folder) as backend:
-            require(backend, "persistent", "write")
+            require(backend, "persistent", "write", "overwrite")
             before = await backend.put("old", b"old")
             for key in ("old", "new"):
                 with pytest.raises(BodyFailed):
@@ -98,7 +98,7 @@ class ReopeningTests(Suite):
         etags = []
         for _ in range(3):
             async with self.backend(folder) as backend:
-                require(backend, "persistent", "write")
+                require(backend, "persistent", "write", "overwrite")
                 etags += [(await backend.put("key", b"same")).etag for _ in range(3)]
         assert len(set(etags)) == len(etags)
 

@@ -210,7 +210,7 @@ class UploadTests(Suite):
         if backend.capabilities.listing:
             assert await keys(backend) == ["a/b"]
 
-    @contract("write")
+    @contract("write", "overwrite")
     async def test_an_upload_replaces_the_object_at_its_completion(self, backend: Backend) -> None:
         before = await backend.put("key", b"old")
         upload = await begin(backend)
@@ -230,7 +230,7 @@ class UploadTests(Suite):
         assert info.attributes == FULL
         assert info.digests["md5"] == hashlib.md5(sample(SMALL), usedforsecurity=False).digest()
 
-    @contract("write")
+    @contract("write", "overwrite")
     async def test_two_uploads_to_one_key_give_two_etags(self, backend: Backend) -> None:
         etags = set()
         for _ in range(2):
@@ -260,7 +260,7 @@ class UploadTests(Suite):
         await backend.uploads.complete(upload.upload_id, [one, three])
         assert await read(backend, "key") == sample(SMALL, 1) + sample(SMALL, 3)
 
-    @contract("write")
+    @contract("write", "overwrite")
     async def test_completing_again_gives_the_same_record(self, backend: Backend) -> None:
         upload = await begin(backend)
         parts = [await upload.put(number, sample(LARGE, number)) for number in (1, 2)]
@@ -455,7 +455,7 @@ class UploadTests(Suite):
         await upload.complete(*parts)
         assert await read(backend, "key") == data
 
-    @contract("write")
+    @contract("write", "overwrite")
     async def test_a_whole_of_another_digest_or_size_changes_nothing(self, backend: Backend) -> None:
         before = await backend.put("key", b"old")
         for options, error in (
