@@ -58,6 +58,10 @@ class Leaving(Forwarding):
         self._present()
         await super().delete(key, conditions)
 
+    async def delete_many(self, keys: Sequence[str]) -> Sequence[ObjectStoreError | None]:
+        self._present()
+        return await super().delete_many(keys)
+
     async def list(self, query: ListQuery) -> ListPage:
         self._present()
         return await super().list(query)

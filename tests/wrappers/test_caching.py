@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from objectstore.backends import reading as readings
-from objectstore.backends.contract import Backend
+from objectstore.backends.contract import Backend, Uploads
 from objectstore.backends.engine.backend import EngineBackend
 from objectstore.backends.filesystem import FilesystemBackend
 from objectstore.backends.memory import MemoryBackend
+from objectstore.backends.staged import StagedUploads
 from objectstore.config.types.copies import COPIES
 from objectstore.errors import (
     ConfigurationError,
@@ -673,6 +676,73 @@ def test_more_entries_than_are_known_at_once_are_removed_at_the_start(monkeypatc
         assert (await cache.head("theirs")).size == 1
 
     asyncio.run(scenario())
+
+
+def test_heads_that_are_not_in_memory_are_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("objectstore.wrappers.caching.shelf.MOST_HEADS", 2)
+
+    async def scenario(store: Caching, main: Faulty, cache: Backend) -> None:
+        for number in range(5):
+            await main.put(f"key/{number}", sample(1000, number))
+            await cached(store, f"key/{number}")
+        for number in range(5):
+            assert await read(store, f"key/{number}") == sample(1000, number)
+        assert main.calls["get"] == 5
+        assert store._shelf is not None
+        assert store._shelf._used == await _used(cache)
+
+    run(scenario, Faulty(MemoryBackend()), MemoryBackend())
+
+
+def test_what_could_not_be_removed_is_removed_with_what_is_next() -> None:
+    async def scenario(store: Caching, _: Backend, cache: Leaving) -> None:
+        for number in range(5):
+            await store.put(f"key/{number}", b"1")
+            await cached(store, f"key/{number}")
+        cache.leave()
+        for number in range(4):
+            await store.put(f"key/{number}", b"2")
+        cache.come_back()
+        assert len(await keys(cache)) == 5
+        await store.delete("key/4")
+        assert await keys(cache) == []
+
+    run(scenario, MemoryBackend(), Leaving(MemoryBackend()), ttl=1000)
+
+
+def test_a_completion_that_is_cancelled_and_goes_on_leaves_no_stale_entry() -> None:
+    async def scenario(store: Caching, main: Slow, _: Backend) -> None:
+        main.may.set()
+        await store.put("key", OLD)
+        await cached(store, "key")
+        upload = await store.uploads.begin("key", PutOptions())
+        part = await store.uploads.put_part(upload.upload_id, 1, NEW, PutOptions())
+        main.may.clear()
+        main.come.clear()
+        completing = asyncio.create_task(store.uploads.complete(upload.upload_id, [(1, part.etag)]))
+        await main.come.wait()
+        completing.cancel()
+        await asyncio.wait([completing])
+        await turns()
+        main.may.set()
+        await settled(store)
+        assert await read(store, "key") == NEW
+
+    run(scenario, _Staging(MemoryBackend()), MemoryBackend(), ttl=1000)
+
+
+class _Staging(Slow):
+    """Uploads end with a put on this store, and take as long."""
+
+    def __init__(self, inner: Backend) -> None:
+        super().__init__(inner)
+        self._staged = StagedUploads(
+            self, MemoryBackend(), clock=lambda: datetime.now(UTC), new_id=lambda: secrets.token_hex(8)
+        )
+
+    @property
+    def uploads(self) -> Uploads:
+        return self._staged
 
 
 # A cache that fails

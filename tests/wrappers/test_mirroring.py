@@ -471,6 +471,26 @@ def test_an_upload_is_staged_on_the_first_child_and_completed_on_all() -> None:
     run(scenario, MemoryBackend(), MemoryBackend())
 
 
+@pytest.mark.parametrize("back", [True, False])
+def test_completing_again_reaches_the_child_that_missed_the_first_attempt(back: bool) -> None:
+    async def scenario(mirror: Mirroring, first: Backend, second: Leaving) -> None:
+        upload = await mirror.uploads.begin("key", PutOptions())
+        part = await mirror.uploads.put_part(upload.upload_id, 1, NEW, PutOptions())
+        for _attempt in range(1 if back else 2):
+            with pytest.raises(Unavailable, match="child 1"):
+                await mirror.uploads.complete(upload.upload_id, [(1, part.etag)])
+            if not back:
+                second.leave()
+        second.come_back()
+        info = await mirror.uploads.complete(upload.upload_id, [(1, part.etag)])
+        assert info == await first.head("key")
+        assert (await second.head("key")).etag == info.etag
+        assert await marked(second) == 0
+
+    lost = Fault("put", call=1, at=Chunk(100))
+    run(scenario, MemoryBackend(), Leaving(Faulty(MemoryBackend(), [lost])))
+
+
 def test_many_writers_leave_the_children_alike(tmp_path: Path) -> None:
     async def scenario() -> None:
         folders = [tmp_path / "one", tmp_path / "other"]

@@ -21,12 +21,12 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self, TypeVar
 
 from objectstore.backends.contract import Backend, Uploads
 from objectstore.backends.reading import chunks, read_all
@@ -64,6 +64,8 @@ from objectstore.wrappers.caching.flight import Flight
 from objectstore.wrappers.caching.shelf import Shelf
 from objectstore.wrappers.forwarding import COPY, GET, PUT, Forwarding
 
+T = TypeVar("T")
+
 _log: Final = logging.getLogger("objectstore.caching")
 _SMALL: Final = 256 * 1024  # bytes: up to this an object is in hand while it is cached
 _MOST_FOR_A_RANGE: Final = 8 * 1024 * 1024  # bytes: a larger object is not fetched because of a part of it
@@ -96,7 +98,7 @@ class Caching(Forwarding):
         self._flights: dict[str, Flight] = {}
         self._busy: set[str] = set()  # names of entries that are on their way into the cache store
         self._large: OrderedDict[str, None] = OrderedDict()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     @property
     def capabilities(self) -> Capabilities:
@@ -167,6 +169,18 @@ class Caching(Forwarding):
             yield
         finally:
             await self._invalidate(keys)
+
+    def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Do `work` beside whoever asked for it; it ends with this store at the latest."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever waits for it gets it; there may be nobody any more
 
     async def _invalidate(self, keys: Sequence[str]) -> None:
         if self._shelf is None:
@@ -340,9 +354,7 @@ class Caching(Forwarding):
     def _start(self, key: str, name: str, *, watched: bool) -> Flight:
         flight = self._flights[name] = Flight(name, watched=watched)
         self._busy.add(name)
-        task = asyncio.create_task(self._fly(flight, key))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self.start(self._fly(flight, key))
         return flight
 
     async def _fly(self, flight: Flight, key: str) -> None:
@@ -475,6 +487,10 @@ class _CachedUploads:
         return await self._inner.get(upload_id)
 
     async def complete(self, upload_id: str, parts: Sequence[tuple[int, str]]) -> ObjectInfo:
+        # A completion goes on when its caller has gone, and what was cached ends with it, not with the caller.
+        return await asyncio.shield(self._caching.start(self._complete(upload_id, parts)))
+
+    async def _complete(self, upload_id: str, parts: Sequence[tuple[int, str]]) -> ObjectInfo:
         keys: list[str] = []
         with suppress(UploadNotFound):  # it may be completed, which is no reason to fail
             keys.append((await self._inner.get(upload_id)).key)

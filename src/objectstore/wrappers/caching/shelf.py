@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Sequence
+from itertools import islice
 from typing import Final
 
 from objectstore.backends.contract import Backend
@@ -18,7 +19,9 @@ from objectstore.wrappers.caching.entry import MOST_HEAD, ROOM, Entry, load_head
 
 _log: Final = logging.getLogger("objectstore.caching")
 _PAGE: Final = 1000
-MOST_ENTRIES: Final = 250_000  # what is known of each takes some hundred bytes of memory
+MOST_ENTRIES: Final = 250_000  # whose names and sizes are in memory
+MOST_HEADS: Final = 20_000  # which are, too
+_SWEEP: Final = 100  # entries that could not be removed before, and are tried again with others
 
 
 class Shelf:
@@ -71,6 +74,8 @@ class Shelf:
         """An entry has been stored, in room that was reserved for it."""
         self._sizes[entry.name] = entry.size
         self._entries[entry.name] = entry
+        if len(self._entries) > MOST_HEADS:
+            del self._entries[next(iter(self._entries))]
 
     async def reserve(self, size: int) -> bool:
         """Have room for `size` bytes more, by removing what was not read for the longest time; whether there is."""
@@ -105,6 +110,7 @@ class Shelf:
         leaving = [name for name in names if name in self._leaving]
         if not leaving:
             return True
+        leaving += islice((name for name in self._leaving if name not in leaving), _SWEEP)
         try:
             outcomes: Sequence[ObjectStoreError | None] = await self.store.delete_many(leaving)
         except ObjectStoreError as error:
@@ -114,7 +120,7 @@ class Shelf:
             if outcome is None or isinstance(outcome, NotFound):
                 self._used -= self._leaving.pop(name, 0)
             else:
-                done = False
+                done = done and name not in names
                 _log.warning("the cache cannot remove an entry: %s", outcome)
         return done
 

@@ -32,13 +32,11 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from objectstore.backends.contract import Backend, Uploads
 from objectstore.backends.reading import chunks
-from objectstore.backends.staged import StagedUploads
 from objectstore.core.conditions import check_source, check_write
 from objectstore.core.streams import sized
 from objectstore.errors import Corrupted, NotFound, ObjectStoreError, Unavailable, Unsupported
@@ -62,21 +60,13 @@ from objectstore.wrappers.mirroring.check import Finding, check
 from objectstore.wrappers.mirroring.child import AWAY, Child
 from objectstore.wrappers.mirroring.delivery import Delivery, DeliveryFailed, Write
 from objectstore.wrappers.mirroring.listing import list_children
-from objectstore.wrappers.mirroring.marks import UPLOADS, check_unreserved, is_reserved
-from objectstore.wrappers.prefix import Prefixed
+from objectstore.wrappers.mirroring.marks import check_unreserved, is_reserved
+from objectstore.wrappers.mirroring.uploads import MirroredUploads
 
 T = TypeVar("T")
 
 _DELETES_AT_ONCE: Final = 16
 _UNTOUCHED: Final = "so nothing was changed"
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _new_id() -> str:
-    return secrets.token_hex(16)
 
 
 class Mirroring:
@@ -89,7 +79,7 @@ class Mirroring:
         self.children: Final = tuple(Child(number, backend) for number, backend in enumerate(children))
         self.changes: Final = Changes(self.children)
         self._first = self.children[0]
-        self._uploads = StagedUploads(self, Prefixed(children[0], UPLOADS), clock=_now, new_id=_new_id)
+        self._uploads = MirroredUploads(self, self.children, self.changes)
         self._stack = AsyncExitStack()
 
     @property
@@ -142,7 +132,7 @@ class Mirroring:
         if options.conditions is not UNCONDITIONAL:
             # Now, so that a body that cannot be kept is not taken in; the check that counts is the first child's.
             check_write(options.conditions, key, await self._known(key))
-        chosen = replace(options, etag=options.etag or _new_id())
+        chosen = replace(options, etag=options.etag or secrets.token_hex(16))
         writes = [self._write(child, key, chosen) for child in self.children]
         async with Delivery(sized(body, options.size), writes) as delivery:
             try:

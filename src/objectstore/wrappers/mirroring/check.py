@@ -79,6 +79,11 @@ async def check(
             yield finding
 
 
+async def mend(key: str, children: Sequence[Child], changes: Changes) -> Sequence[Finding]:
+    """What was wrong with the copies of one object, repaired where that could be done."""
+    return await _Checker(children, changes, deep=False, repair=True).mend(key)
+
+
 class _Checker:
     def __init__(self, children: Sequence[Child], changes: Changes, *, deep: bool, repair: bool) -> None:
         self._children = children

@@ -38,8 +38,10 @@ class Child:
     def __init__(self, number: int, backend: Backend) -> None:
         self.number = number
         self.backend = backend
-        self.name = f"child {number} ({backend.capabilities.name})"
-        self._conditions = backend.capabilities.conditions
+
+    @property
+    def name(self) -> str:
+        return f"child {self.number} ({self.backend.capabilities.name})"
 
     @property
     def first(self) -> bool:
@@ -124,14 +126,14 @@ class Child:
         Raises PreconditionFailed when somebody else was faster, if this child can tell.
         """
         conditions = UNCONDITIONAL
-        if self._conditions:
+        if self.backend.capabilities.conditions:
             conditions = ONLY_IF_ABSENT if over is None else Conditions(if_match=(over,))
         options = PutOptions(conditions=conditions)
         return (await self.backend.put(marks.mark_key(mark.key), marks.dump(mark), options)).etag
 
     async def remove_mark(self, key: str, etag: str) -> None:
         """Raises NotFound, PreconditionFailed when it is not that mark any more, if this child can tell."""
-        conditions = Conditions(if_match=(etag,)) if self._conditions else UNCONDITIONAL
+        conditions = Conditions(if_match=(etag,)) if self.backend.capabilities.conditions else UNCONDITIONAL
         await self.backend.delete(marks.mark_key(key), conditions)
 
     def told(self, error: ObjectStoreError, consequence: str) -> ObjectStoreError:
