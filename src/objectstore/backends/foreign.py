@@ -51,15 +51,11 @@ class Foreign:
             # One that awaits may look for the running loop as early as that.
             self._made = self._make() if self._awaits else await self._in_thread(self._make)
             self._object = await self._entered(self._made)
-        except ObjectStoreError:
+        except BaseException as error:
             await self._end_thread()
-            raise
-        except Exception as error:
-            await self._end_thread()
+            if isinstance(error, ObjectStoreError) or not isinstance(error, Exception):
+                raise
             raise ConfigurationError(f"{self._name} cannot be opened: {_told(error)}") from error
-        except BaseException:
-            await self._end_thread()
-            raise
         return self
 
     async def __aexit__(
@@ -143,7 +139,9 @@ class Foreign:
         except (KeyError, FileNotFoundError) as error:
             if key:
                 raise NotFound(key) from error
-            raise self._failure(error) from error
+            if isinstance(error, ObjectStoreError):
+                raise
+            raise InternalError(f"{self._name} failed: {_told(error)}") from error
         except ObjectStoreError:
             raise
         except NotImplementedError as error:
@@ -153,10 +151,7 @@ class Foreign:
                 raise StorageFull(f"{self._name}: {_told(error)}") from error
             raise Unavailable(f"{self._name}: {_told(error)}") from error
         except Exception as error:
-            raise self._failure(error) from error
-
-    def _failure(self, error: Exception) -> ObjectStoreError:
-        return error if isinstance(error, ObjectStoreError) else InternalError(f"{self._name} failed: {_told(error)}")
+            raise InternalError(f"{self._name} failed: {_told(error)}") from error
 
 
 def _is_async(method: object) -> bool:
