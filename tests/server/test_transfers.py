@@ -27,21 +27,22 @@ def read_all(connection: socket.socket) -> bytes:
 
 
 def files_in(server: Server) -> set[Path]:
-    """What lies in the data folder beside the index."""
+    """What lies in the data folder beside the index and the markers of batches, which last as long as the server."""
     data = server.folder / "data"
-    return {path for part in ("blobs", "staging") for path in (data / part).rglob("*") if path.is_file()}
+    found = {path for part in ("blobs", "staging") for path in (data / part).rglob("*") if path.is_file()}
+    return {path for path in found if path.suffix != ".batch"}
 
 
 def absent(server: Server, key: str) -> bool:
     return server.ask("HEAD", f"/objects/{key}").status == 404
 
 
-@pytest.mark.parametrize("sent", [0, 100, 3 * MIB])
-def test_a_body_cut_short_stores_nothing_and_leaves_nothing(server: Server, base: str, sent: int) -> None:
+@pytest.mark.parametrize(("size", "sent"), [(4 * MIB, 0), (4 * MIB, 100), (4 * MIB, 3 * MIB), (1024, 0), (1024, 1023)])
+def test_a_body_cut_short_stores_nothing_and_leaves_nothing(server: Server, base: str, size: int, sent: int) -> None:
     before = files_in(server)
     key = f"{base}{sent}"
     with server.connect() as connection:
-        connection.sendall(head(server, "PUT", f"/objects/{key}", f"Content-Length: {4 * MIB}"))
+        connection.sendall(head(server, "PUT", f"/objects/{key}", f"Content-Length: {size}"))
         connection.sendall(bytes(sent))
         connection.shutdown(socket.SHUT_WR)
         answer = read_all(connection)
@@ -49,6 +50,23 @@ def test_a_body_cut_short_stores_nothing_and_leaves_nothing(server: Server, base
     assert absent(server, key)
     while files_in(server) != before:
         pass  # what the server had begun is taken away; the suite's time limit says if it is not
+
+
+def test_a_small_body_in_pieces_is_stored_whole_and_the_next_request_is_heard(server: Server, base: str) -> None:
+    body = bytes(range(256)) * 100
+    with closing(HTTPConnection("127.0.0.1", server.port)) as connection:
+        for number in range(3):
+            connection.putrequest("PUT", f"/objects/{base}{number}")
+            connection.putheader("Authorization", f"Bearer {server.token}")
+            connection.putheader("Content-Length", str(len(body)))
+            connection.endheaders()
+            for at in range(0, len(body), 5000):
+                connection.send(body[at : at + 5000])
+            answer = connection.getresponse()
+            answer.read()
+            assert answer.status == 200
+    for number in range(3):
+        assert server.ask("GET", f"/objects/{base}{number}").body == body
 
 
 def test_a_chunked_body_cut_short_stores_nothing(server: Server, base: str) -> None:
