@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from objectstore.config.build import build
-from objectstore.config.catalogue import Described, capabilities_of, markdown
+from objectstore.config.catalogue import ABILITIES, Described, capabilities_of, markdown
 from objectstore.config.schema import load_all
 from objectstore.config.types import TYPES
 
@@ -69,6 +69,12 @@ def test_the_tables_are_those_of_the_code() -> None:
     shown = text[text.index(BEGIN) + len(BEGIN) : text.index(END)].strip()
     told = "\n".join(markdown([Described(one, capabilities_of(one)) for one in TYPES]))
     assert shown == told, "docs/stores.md: put what 'objectstore config types --markdown' prints between the markers"
+
+
+@pytest.mark.parametrize("name", ABILITIES)
+def test_what_a_store_can_do_is_explained(name: str) -> None:
+    explained = INDEX.read_text().partition("## What a store can do")[2].partition("## ")[0]
+    assert f"`{name}`" in explained, f"docs/stores.md does not explain the capability {name}"
 
 
 def test_the_index_links_every_page() -> None:

@@ -287,6 +287,7 @@ def _capabilities(name: str, kind: Callable[..., object]) -> Capabilities:
         persistent=False,  # for all that is known
         shared=False,
         write=has["put"],
+        overwrite=has["put"],
         delete=has["delete"],
         listing=has["keys"],
         attributes=False,
