@@ -110,12 +110,12 @@ class FilesystemBackend:
             self._require()
             # Opened only now, since it is a store of this kind itself.
             self._parts = FilesystemBackend(self._path / paths.HIDDEN / "uploads", clock=self._clock)
-            self._parts._open()  # noqa: SLF001  of the same class
+            self._parts.open()
             self._uploads = StagedUploads(self, self._parts, clock=self._clock, new_id=lambda: secrets.token_hex(16))
         return self._uploads
 
     async def __aenter__(self) -> Self:
-        await asyncio.to_thread(self._open)
+        await asyncio.to_thread(self.open)
         return self
 
     async def __aexit__(
@@ -124,9 +124,9 @@ class FilesystemBackend:
         if self._uploads is not None:
             await self._uploads.settle()
         if self._parts is not None:
-            await asyncio.to_thread(self._parts._close)  # noqa: SLF001  of the same class
+            await asyncio.to_thread(self._parts.close)
         self._parts = self._uploads = None
-        await asyncio.to_thread(self._close)
+        await asyncio.to_thread(self.close)
 
     async def put(self, key: str, body: Body, options: PutOptions = _PUT) -> ObjectInfo:
         check_attributes(options.attributes)
@@ -202,7 +202,8 @@ class FilesystemBackend:
             raise RuntimeError("the backend is not open: use it within 'async with'")
         return self._opened
 
-    def _open(self) -> None:
+    def open(self) -> None:
+        """As on entering, by a blocking call: for whoever keeps a store like this one inside of another."""
         try:
             tree = Tree(self._path, self._layout, clock=self._clock, step=self._step, carry_records=self._carry_records)
         except OSError as error:
@@ -212,7 +213,8 @@ class FilesystemBackend:
             ) from error
         self._opened = tree, ThreadPoolExecutor(_THREADS, thread_name_prefix="filesystem")
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Undo `open`."""
         tree, threads = self._require()
         threads.shutdown()
         tree.close()

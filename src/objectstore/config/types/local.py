@@ -46,6 +46,12 @@ def _sqlite(values: Values, _: Sequence[Backend]) -> Backend:
     return SqliteBackend(values["db_path"])
 
 
+def _zip(values: Values, _: Sequence[Backend]) -> Backend:
+    from objectstore.backends.zip import ZipBackend
+
+    return ZipBackend(values["path"])
+
+
 LOCAL: Final = (
     StoreType(
         names=("EngineStore",),
@@ -96,5 +102,13 @@ LOCAL: Final = (
             Parameter(name="db_path", kind=PATH, required=True, about="The file; it is made when it is missing."),
         ),
         build=_sqlite,
+    ),
+    StoreType(
+        names=("ZipStore",),
+        about="Entries of a zip file; they are only ever added.",
+        parameters=(
+            Parameter(name="path", kind=PATH, required=True, about="The file; it is made when it is missing."),
+        ),
+        build=_zip,
     ),
 )
