@@ -91,6 +91,12 @@ def test_a_character_that_would_come_back_as_another_is_refused() -> None:
         encoded("shift_jis", "¥".encode(), 10)
 
 
+def test_text_of_which_something_would_be_lost_is_refused() -> None:
+    assert "a\x1b$B".encode("iso2022_jp").decode("iso2022_jp") == "a"
+    with pytest.raises(BadRequest, match="come back"):
+        encoded("iso2022_jp", b"a\x1b$B", 10)
+
+
 def test_stored_text_in_another_encoding_is_damage() -> None:
     for stored in (b"\xff", b"a\0b"):
         with pytest.raises(Corrupted, match="utf-16"):

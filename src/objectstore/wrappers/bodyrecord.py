@@ -18,7 +18,7 @@ from objectstore.values import Attributes
 
 ENTRY: Final = "objectstore-body"
 _TAKEN: Final = re.compile(f"{ENTRY}(-.*)?", re.DOTALL)
-_NOTE: Final = re.compile(r"([^;]+);stored=([0-9]+);size=([0-9]+)((?:;[^;=]+=[^;]+)*)", re.ASCII)
+_NOTE: Final = re.compile(r"([^;]+);stored=([0-9]{1,20});size=([0-9]{1,20})((?:;[^;=]+=[^;]+)*)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -80,7 +80,7 @@ class JsonGrammar:
     def finish(self) -> None:
         # A number at the end is over now.
         self.feed(" ")
-        if self._held or self._closers or self._next is not _BEHIND:
+        if self._closers or self._next is not _BEHIND:
             raise BadRequest("the body is not JSON: it ends early")
 
     def _step(self, text: str, at: int) -> int | None:
