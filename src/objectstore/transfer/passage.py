@@ -41,8 +41,7 @@ class Passage:
             PreconditionFailed: somebody else has written or deleted the target's object.
             Corrupted: the target keeps something else than it was sent.
         """
-        self._progress.moved(-self._counted)
-        self._counted = 0
+        self._count(-self._counted)
         async with self._source.get(self._key) as opened:
             info = opened.info
             try:
@@ -90,7 +89,8 @@ class Passage:
 
     def _count(self, size: int) -> None:
         self._counted += size
-        self._progress.moved(size)
+        if size:
+            self._progress.moved(size)
 
     async def _own(self, info: ObjectInfo, error: PreconditionFailed) -> ObjectInfo:
         """The target's record, when it is of what an earlier try has sent and only its answer was lost."""
