@@ -11,11 +11,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import httpx2
 import pytest
+
+from objectstore.core.sigv4 import EMPTY_PAYLOAD, Credentials, signed_headers
 
 ACCESS_KEY: Final = "ACCESSKEY"
 SECRET_KEY: Final = "SECRETKEY"
@@ -25,15 +28,23 @@ SECRET_KEY: Final = "SECRETKEY"
 class S3Server:
     """A running server; buckets are made by `make_bucket`."""
 
-    name: str
     url: str
-    folder: Path
 
     def make_bucket(self, bucket: str) -> None:
-        if self.name == "rclone":
-            (self.folder / bucket).mkdir(exist_ok=True)
-        else:
-            httpx2.put(f"{self.url}/{bucket}").raise_for_status()
+        """A new bucket, or the one that is there."""
+        headers = signed_headers(
+            "PUT",
+            f"/{bucket}",
+            (),
+            {"host": self.url.removeprefix("http://")},
+            payload_hash=EMPTY_PAYLOAD,
+            credentials=Credentials(ACCESS_KEY, SECRET_KEY),
+            region="us-east-1",
+            now=datetime.now(UTC),
+        )
+        response = httpx2.put(f"{self.url}/{bucket}", headers=headers, trust_env=False)
+        if b"BucketAlready" not in response.content:
+            response.raise_for_status()
 
 
 @contextmanager
@@ -53,14 +64,14 @@ def rclone() -> Iterator[S3Server]:
             "",
         ]
         with _serving([str(program), *arguments, "--addr"], folder) as url:
-            yield S3Server("rclone", url, Path(folder))
+            yield S3Server(url)
 
 
 @contextmanager
 def moto() -> Iterator[S3Server]:
     pytest.importorskip("moto.server", reason="moto's server is not installed")
-    with tempfile.TemporaryDirectory() as folder, _serving([sys.executable, "-m", "moto.server", "-H"]) as url:
-        yield S3Server("moto", url, Path(folder))
+    with _serving([sys.executable, "-m", "moto.server", "-H"]) as url:
+        yield S3Server(url)
 
 
 @contextmanager

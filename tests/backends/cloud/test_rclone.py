@@ -1,10 +1,10 @@
-"""rclone's S3 server: the contract as far as a folder behind S3 goes, without conditions.
+"""rclone's S3 server: the contract as far as a folder behind S3 goes.
 
 Where rclone differs from S3, and what is left out here because of it:
 - it writes whatever the condition, so that `conditions` is false;
-- it keeps objects as files: of `a` and `a/b` only one can be, and names are no longer than a file system's;
+- it keeps objects as files: of `a` and `a/b` only one can be, and a folder is found as if it were an object;
 - it gives ranges with the status 200, which the library refuses and the store then asks for itself;
-- it cannot make parts of other objects, so that those pass through.
+- it cannot make an object of others in parts, so that parts pass through at completion.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ import pytest
 from backends.cloud.s3_servers import ACCESS_KEY, SECRET_KEY, S3Server, rclone
 from objectstore.backends.cloud.backend import CloudBackend
 from objectstore.backends.cloud.stores import bucket_store
-from objectstore.testing.conformance import BackendConformance
+from objectstore.testing.suite.failures import FailureTests
+from objectstore.testing.suite.objects import AttributeTests, CopyTests, DigestTests, ObjectTests
+from objectstore.testing.suite.ranges import RangeTests
+from objectstore.testing.suite.uploads import UploadTests
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +29,9 @@ def server() -> Iterator[S3Server]:
         yield running
 
 
-class TestRclone(BackendConformance):
+class TestRclone(ObjectTests, AttributeTests, DigestTests, CopyTests, RangeTests, FailureTests, UploadTests):
+    one_in = 8
+
     @pytest.fixture(autouse=True)
     def served(self, server: S3Server) -> None:
         self.server = server

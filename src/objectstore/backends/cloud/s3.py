@@ -258,7 +258,7 @@ class _Parts:
 
 def part_size(number: int) -> int:
     """Bytes of the part after `number` others."""
-    return _PART << (number // _GROWTH)
+    return min(_PART << (number // _GROWTH), MOST_AT_ONCE)
 
 
 async def _filled(spool: Spool, source: AsyncIterator[bytes], size: int) -> Spool | None:
