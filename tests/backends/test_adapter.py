@@ -31,14 +31,12 @@ from objectstore.testing.machine import machine
 from objectstore.testing.suite.concurrency import ConcurrencyTests
 from objectstore.testing.suite.conditions import ConditionTests
 from objectstore.testing.suite.harness import keys, read
-from objectstore.testing.suite.keys import KeyTests
 from objectstore.testing.suite.objects import ObjectTests
-from objectstore.testing.suite.uploads import UploadTests
 from objectstore.values import ONLY_IF_ABSENT, ListQuery, PutOptions
 
 # The same steps at every run: a failure is one of the change at hand, not of chance.
 SETTINGS: Final = settings(
-    max_examples=20,
+    max_examples=12,
     stateful_step_count=40,
     deadline=None,
     derandomize=True,
@@ -59,7 +57,7 @@ class TestBlockingClass(BackendConformance):
         return adapted(Shelf)
 
 
-class TestAwaitingClass(ObjectTests, KeyTests, ConditionTests, UploadTests, ConcurrencyTests):
+class TestAwaitingClass(ObjectTests, ConditionTests, ConcurrencyTests):
     """What does not depend on how the class is called is shown once, above."""
 
     def backend(self, folder: Path) -> AbstractAsyncContextManager[Backend]:  # noqa: ARG002  it keeps nothing
