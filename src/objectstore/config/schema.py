@@ -37,10 +37,10 @@ class StoreConfig:
 
 @dataclass(frozen=True, slots=True)
 class StorageFile:
-    """All that a storage.yaml describes, checked as far as it goes without the values of parameters."""
+    """All that a storage.yaml describes, checked."""
 
     main: str
-    stores: Mapping[str, StoreConfig]
+    stores: Mapping[str, StoreConfig]  # in the order of the file
 
 
 def load(
