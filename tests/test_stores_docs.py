@@ -28,7 +28,7 @@ def blocks(page: Path) -> list[tuple[int, str]]:
     return [(text.count("\n", 0, found.start()) + 1, found[1]) for found in _YAML.finditer(text)]
 
 
-BLOCKS = [pytest.param(text, id=f"{page.name}:{line}") for page in READ for line, text in blocks(page)]
+BLOCKS = [pytest.param(text, id=f"{page.relative_to(DOCS)}:{line}") for page in READ for line, text in blocks(page)]
 
 
 def dummy(name: str) -> str:
@@ -52,7 +52,7 @@ def test_the_yaml_of_a_page_is_accepted(text: str, tmp_path: Path) -> None:
             build(config)
 
 
-@pytest.mark.parametrize("page", [*PAGES], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES], ids=lambda page: str(page.relative_to(DOCS)))
 def test_a_page_has_a_yaml_that_works(page: Path) -> None:
     if page.parent == DOCS / "stores":
         assert blocks(page), f"docs/stores/{page.name} shows no storage.yaml"
