@@ -1,4 +1,4 @@
-"""`open_store`: one set of scenes, played with the sync form and with the async one, over several stores."""
+"""`open_store`: one set of scenes, played with both forms over several stores, and with the client of a server."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
+from itertools import product
 from pathlib import Path
 from typing import Any, Final, Self
 
 import pytest
 
 import objectstore
+from cli.served import Served, serving
 from objectstore import (
     ONLY_IF_ABSENT,
     AlreadyExists,
@@ -123,10 +125,34 @@ def opening(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Open
     return lambda: STORES[request.param](tmp_path)
 
 
-@pytest.fixture(params=["sync", "async"])
-def store(request: pytest.FixtureRequest, opening: Callable[[], Opening]) -> Iterator[Any]:
-    with Both(opening(), request.param) as opened:
-        yield opened
+class Remote(Both):
+    """The client of a server: what is shown of the others holds for it, too."""
+
+    def __init__(self, client: RestStore) -> None:
+        self._form = "sync"
+        self.store = client
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serving("--data", str(tmp_path_factory.mktemp("served") / "data")) as served:
+        yield served
+
+
+@pytest.fixture(
+    params=[*product(STORES, ["sync", "async"]), "client"],
+    ids=lambda one: one if isinstance(one, str) else "-".join(one),
+)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    if request.param == "client":
+        served = request.getfixturevalue("server")
+        with RestStore.create(served.url, served.token) as client:
+            client.delete_many(list(client.keys()))
+            yield Remote(client)
+    else:
+        name, form = request.param
+        with Both(STORES[name](tmp_path), form) as opened:
+            yield opened
 
 
 def test_objects_go_in_and_come_out(store: Any) -> None:
