@@ -93,7 +93,7 @@ class ConcurrencyTests(Suite):
         assert stored[0] in records
         assert stored[1] in bodies
 
-    @contract("write", "delete")
+    @contract("write", "overwrite", "delete")
     async def test_readers_see_a_whole_version_while_writers_overwrite_and_delete(self, backend: Backend) -> None:
         await backend.put("key", sample(SMALL))
         done = asyncio.Event()
@@ -142,7 +142,7 @@ class ConcurrencyTests(Suite):
                 assert stored[0].digests["sha-256"] == hashlib.sha256(stored[1]).digest()
 
     @pytest.mark.parametrize("size", [0, SMALL, LARGE])
-    @contract("write", "delete")
+    @contract("write", "overwrite", "delete")
     async def test_an_open_reading_keeps_its_version(self, backend: Backend, size: int) -> None:
         old = await backend.put("key", sample(size, 1))
         async with backend.get("key") as opened:
@@ -155,7 +155,7 @@ class ConcurrencyTests(Suite):
         with pytest.raises(NotFound):
             await read(backend, "key")
 
-    @contract("write", "delete", "ranges")
+    @contract("write", "overwrite", "delete", "ranges")
     async def test_an_open_reading_of_a_range_keeps_its_version(self, backend: Backend) -> None:
         await backend.put("key", sample(LARGE, 1))
         options = GetOptions(range=Bounded(1000, LARGE - 5))
@@ -177,7 +177,7 @@ class ConcurrencyTests(Suite):
                 await chunks.aclose()
         assert await read(backend, "key") == sample(LARGE)
 
-    @contract("write", "delete")
+    @contract("write", "overwrite", "delete")
     async def test_a_file_offered_by_name_outlives_its_object_for_a_while(self, backend: Backend) -> None:
         await backend.put("key", sample(LARGE, 1))
         async with backend.get("key") as opened:

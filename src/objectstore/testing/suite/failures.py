@@ -91,7 +91,7 @@ class FailureTests(Suite):
     @pytest.mark.parametrize("size", [SMALL, LARGE])
     @on_folder
     async def test_a_write_cancelled_anywhere_is_done_or_not(self, folder: Path, turns: int, size: int) -> None:
-        async with self._followed(folder, "write", "overwrite") as backend:
+        async with self._followed(folder, "write") as backend:
             old = (await backend.put("key", sample(SMALL, 1)), sample(SMALL, 1))
             await _cancel_after(turns, backend.put("key", chunked(sample(size, 2))))
             stored = await found(backend, "key")
@@ -119,7 +119,7 @@ class FailureTests(Suite):
     async def _followed(self, folder: Path, *needs: Capability) -> AsyncIterator[Backend]:
         """A backend; what is done to it may take effect a little later, but never after an acknowledged write."""
         async with self.backend(folder) as backend:
-            require(backend, *needs)
+            require(backend, "overwrite", *needs)
             yield backend
             info = await backend.put("key", b"next")
             await unchanged(backend, "key", (info, b"next"))

@@ -413,7 +413,7 @@ class CopyTests(Suite):
         await unchanged(backend, "new", None)
 
     @pytest.mark.parametrize("size", [SMALL, LARGE])
-    @contract("write", "delete")
+    @contract("write", "overwrite", "delete")
     async def test_copies_live_without_each_other(self, backend: Backend, size: int) -> None:
         await backend.put("a", sample(size))
         await backend.copy("a", "b")

@@ -50,7 +50,7 @@ class ReopeningTests(Suite):
     @on_folder
     async def test_changes_are_there_after_reopening(self, folder: Path) -> None:
         async with self.backend(folder) as backend:
-            require(backend, "persistent", "write", "delete")
+            require(backend, "persistent", "write", "overwrite", "delete")
             for key in ("kept", "changed", "deleted"):
                 await backend.put(key, sample(LARGE))
         async with self.backend(folder) as backend:
