@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import ssl
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from datetime import UTC, datetime
-from functools import cache
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import urlsplit
@@ -18,7 +16,9 @@ import httpx2
 
 from objectstore.backends.contract import Uploads
 from objectstore.backends.http.addresses import parse_base, url_of
-from objectstore.backends.http.answers import OURS, Span, read_info, read_span, unsatisfied_size
+from objectstore.backends.http.answers import OURS, read_info, read_span, unsatisfied_size
+from objectstore.backends.http.bodies import cut
+from objectstore.backends.http.clients import new_client
 from objectstore.backends.http.failures import error_of, translated
 from objectstore.backends.memory import MemoryBackend
 from objectstore.backends.staged import StagedUploads
@@ -68,7 +68,6 @@ _CAPABILITIES: Final = Capabilities(
 _GET: Final = GetOptions()
 _PUT: Final = PutOptions()
 _COPY: Final = CopyOptions()
-_MAX_REDIRECTS: Final = 10
 _BLOCK: Final = 256 * 1024  # bytes
 _READS: Final = ("GET", "HEAD")
 
@@ -110,14 +109,7 @@ class HttpBackend:
 
     async def __aenter__(self) -> Self:
         self._base = None if self._base_url is None else parse_base(self._base_url)
-        self._client = httpx2.AsyncClient(
-            # What is stored comes as it is: a compressed answer would have another length.
-            headers={"accept-encoding": "identity", "user-agent": "objectstore-python"},
-            verify=_tls(),
-            timeout=self._timeout,
-            follow_redirects=self._follow,
-            max_redirects=_MAX_REDIRECTS,
-        )
+        self._client = new_client(timeout=self._timeout, follow_redirects=self._follow)
         try:
             await self.check()
         except Unavailable as error:
@@ -218,7 +210,7 @@ class HttpBackend:
         start, stop = resolve(options.range, span.size)
         if not span.start <= start <= stop <= span.stop:
             raise Corrupted(f"{response.url.host} sent other bytes of {key!r} than it was asked for")
-        arriving = await stack.enter_async_context(aclosing(_cut(response, span, start, stop)))
+        arriving = await stack.enter_async_context(aclosing(cut(response, span, start, stop)))
         return Reading(info, start, stop, Streamed(arriving))
 
     async def _refuse(self, key: str, options: GetOptions) -> None:
@@ -244,23 +236,6 @@ class HttpBackend:
         return Reading(info, start, stop, FileSpan(file.fileno(), start, stop))
 
 
-async def _cut(response: httpx2.Response, span: Span, start: int, stop: int) -> AsyncGenerator[bytes, None]:
-    """Bytes `start` to `stop` of the object, of whose bytes the body holds a span. Raises Corrupted: it ends early."""
-    at = span.start
-    with translated(response.url.host):
-        async with aclosing(response.aiter_raw()) as arriving:
-            async for chunk in arriving:
-                wanted = chunk[max(0, start - at) : stop - at]
-                at += len(chunk)
-                if wanted:
-                    yield wanted
-                # Read to its end, where that is near, the connection can be used again.
-                if at >= stop and stop < span.stop:
-                    break
-    if at < stop:
-        raise Corrupted(f"{response.url.host} sent {stop - at} bytes less than it announced")
-
-
 def _known_there(conditions: Conditions) -> Conditions:
     """The conditions that the server can judge: those on etags of our making are for us alone."""
     match, none_match = conditions.if_match, conditions.if_none_match
@@ -275,12 +250,6 @@ def _known_there(conditions: Conditions) -> Conditions:
 
 def _made_up(etags: Etags | None) -> bool:
     return isinstance(etags, tuple) and any(etag.startswith(OURS) for etag in etags)
-
-
-@cache
-def _tls() -> ssl.SSLContext:
-    # Loading the certificates of all authorities takes a quarter of a second.
-    return httpx2.create_ssl_context()
 
 
 def _host(url: str) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from objectstore.backends.contract import Backend
-from objectstore.config.parameters import BOOLEAN, TEXT, Kind, Parameter, whole
+from objectstore.config.parameters import BOOLEAN, PATH, TEXT, Kind, Parameter, whole
 from objectstore.config.storetype import StoreType, Values
 from objectstore.config.units import parse_duration
 
@@ -17,7 +17,14 @@ def _seconds(value: Any) -> float:
     return parse_duration(str(value)).total_seconds()
 
 
+def _mapping(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise TypeError(value)
+    return value
+
+
 SECONDS: Final = Kind("seconds, or a number with a unit such as 500s or 2m", _seconds)
+MAPPING: Final = Kind("a mapping", _mapping)
 
 
 def _redis(values: Values, _: Sequence[Backend]) -> Backend:
@@ -30,6 +37,13 @@ def _http(values: Values, _: Sequence[Backend]) -> Backend:
     from objectstore.backends.http import HttpBackend
 
     return HttpBackend(**values)
+
+
+def _mediastore(values: Values, _: Sequence[Backend]) -> Backend:
+    from objectstore.backends.mediastore import MediaBackend
+
+    others = {name: value for name, value in values.items() if name != "staging_path"}
+    return MediaBackend(**others, staging=values.get("staging_path"))
 
 
 def _rest(values: Values, _: Sequence[Backend]) -> Backend:
@@ -89,5 +103,27 @@ REMOTE: Final[tuple[StoreType, ...]] = (
             Parameter(name="max_connections", kind=whole(1), about="Connections at the same time (default: 100)."),
         ),
         build=_rest,
+    ),
+    StoreType(
+        names=("MediaStore",),
+        about="A mediastore service: the key is the pid of a medium.",
+        parameters=(
+            Parameter(name="base_url", kind=TEXT, required=True, about="Its address, what comes before /api."),
+            Parameter(name="username", kind=TEXT, about="Who logs in, when no token is given."),
+            Parameter(name="password", kind=TEXT, secret=True, about="The password of that user."),
+            Parameter(name="token", kind=TEXT, secret=True, about="A token of the service."),
+            Parameter(
+                name="store_config",
+                kind=MAPPING,
+                about="In which of its stores new media are put: type, bucket, s3_url (default: the first one).",
+            ),
+            Parameter(name="pid_type", kind=TEXT, about="The type of the pids of new media (default: DEFAULT)."),
+            Parameter(
+                name="staging_path",
+                kind=PATH,
+                about="Where parts of uploads wait (default: a folder for temporary files).",
+            ),
+        ),
+        build=_mediastore,
     ),
 )
