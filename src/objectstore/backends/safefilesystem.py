@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import os
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, Unpack
@@ -27,6 +28,7 @@ MAX_KEY_SIZE: Final = MAX_SEGMENT_SIZE // 8 * 5  # bytes of UTF-8
 # Letters come before digits in Base32 and after them in ASCII. Under these other names texts are ordered as the
 # bytes that they spell, padding first (as "base32hex" does it, RFC 4648 §7), and need not be decoded to be compared.
 _ORDERED: Final = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567_", "0123456789ABCDEFGHIJKLMNOPQRSTUV!")
+_BEHIND: Final = "~"  # sorts after all names of keys
 
 
 class SafeFilesystemBackend(FilesystemBackend):
@@ -93,20 +95,42 @@ def _first(root: int, query: ListQuery, start: str) -> Sequence[str]:
     """
     wanted = query.limit + 1
     lowest, end = _ordered(start), prefix_end(query.prefix)
-    ceiling = None if end is None else _ordered(end)
+    ceiling = _BEHIND if end is None else _ordered(end)
     found: dict[str, str] = {}  # by group, or by itself
+    groups = _Groups()
     for name in _names(root):
         ordered = name.translate(_ORDERED)
-        if ordered < lowest or (ceiling is not None and ordered >= ceiling):
+        if not lowest <= ordered < ceiling or ordered in groups:
             continue
         key = key_of(name)
         if key is None:
             continue
-        found.setdefault(group_of(key, query) or key, key)
+        group = group_of(key, query)
+        if group is not None:
+            groups.add(group)
+        found[group or key] = key
         if len(found) == 2 * wanted:
             found = dict(sorted(found.items(), key=lambda one: one[1])[:wanted])
             ceiling = _ordered(next(reversed(found.values())))
     return sorted(found.values())[:wanted]
+
+
+class _Groups:
+    """The groups that have been found: a name within one need not be decoded."""
+
+    def __init__(self) -> None:
+        self._starts: list[str] = []
+        self._ends: list[str] = []
+
+    def __contains__(self, ordered: str) -> bool:
+        at = bisect_right(self._starts, ordered)
+        return at > 0 and ordered < self._ends[at - 1]
+
+    def add(self, group: str) -> None:
+        start, end = _ordered(group), prefix_end(group)
+        at = bisect_right(self._starts, start)
+        self._starts.insert(at, start)
+        self._ends.insert(at, _BEHIND if end is None else _ordered(end))
 
 
 def _ordered(text: str) -> str:
