@@ -56,6 +56,10 @@ class ObjectInfo:
     digests: Mapping[str, bytes] = field(default_factory=_no_digests)  # algorithm (RFC 9530: "sha-256") to raw digest
     attributes: Attributes = NO_ATTRIBUTES
 
+    def __hash__(self) -> int:
+        # Equal ones have these in common; the mappings have no hash.
+        return hash((self.key, self.etag))
+
 
 @dataclass(frozen=True, slots=True)
 class Bounded:

@@ -202,6 +202,19 @@ def test_rubbish_is_kept_or_refused(fields: dict[bytes, bytes]) -> None:
 # Whole responses
 
 
+def test_what_is_added_to_the_fields_of_one_answer_is_not_in_the_next() -> None:
+    format_info(INFO).append((b"content-length", b"1"))
+    assert b"content-length" not in dict(format_info(INFO))
+
+
+@given(INFOS)
+def test_of_two_objects_that_differ_in_anything_each_has_its_own_fields(info: ObjectInfo) -> None:
+    # They have one hash, so this is a matter of how they compare.
+    other = replace(info, modified=info.modified + timedelta(seconds=1))
+    assert hash(other) == hash(info)
+    assert format_info(info) != format_info(other)
+
+
 @given(INFOS)
 def test_a_response_tells_all_of_the_object(info: ObjectInfo) -> None:
     found = parse_info(info.key, fields_of(format_info(info)), info.size)

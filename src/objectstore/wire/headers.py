@@ -386,6 +386,11 @@ def format_digest(sha256: bytes) -> bytes:
 
 def format_info(info: ObjectInfo) -> FieldList:
     """The fields that describe an object, those of its length and range excepted."""
+    return list(_described(info))
+
+
+@lru_cache(maxsize=8192)  # about 10 MiB: what is read often is described once
+def _described(info: ObjectInfo) -> tuple[tuple[bytes, bytes], ...]:
     found: FieldList = [
         (b"etag", format_etag(info.etag)),
         (b"last-modified", http_date(info.modified)),
@@ -402,7 +407,7 @@ def format_info(info: ObjectInfo) -> FieldList:
         found += format_attributes(attributes)
     if not attributes.content_type:
         found.append((b"content-type", DEFAULT_CONTENT_TYPE.encode()))
-    return found
+    return tuple(found)
 
 
 def parse_info(key: str, found: Fields, size: int) -> ObjectInfo:
