@@ -6,13 +6,16 @@ speed as its manual advises: no access log, connections kept without end, one wo
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from importlib.metadata import version
@@ -41,10 +44,11 @@ class Server:
     program: Program
     command: str
     token: str = field(default="", repr=False)
+    scheme: str = "http"
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     @property
     def headers(self) -> dict[str, str]:
@@ -239,11 +243,41 @@ class Rclone:
         yield from _started(name, command, port, "/bucket/", folder)
 
 
-def _started(name: str, command: Sequence[str], port: int, path: str, folder: Path) -> Iterator[Server]:
+@dataclass(frozen=True, slots=True)
+class Redis:
+    """redis-server in memory, which keeps nothing: no HTTP, so only backends talk to it."""
+
+    title: str = "redis-server"
+
+    def missing(self) -> str | None:
+        return None if shutil.which("redis-server") else "redis-server is not installed"
+
+    def version(self) -> str:
+        return " ".join(_said("redis-server", "--version").split()[:3])
+
+    def seed(self, folder: Path, seeds: tuple[Seed, ...]) -> None:
+        """It is only written to by those who are measured."""
+
+    def start(self, name: str, folder: Path) -> Iterator[Server]:
+        port = free_port()
+        command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
+        for server in _started(name, command, port, "", folder, ready=_pings):
+            yield dataclasses.replace(server, scheme="redis")
+
+
+def _started(
+    name: str,
+    command: Sequence[str],
+    port: int,
+    path: str,
+    folder: Path,
+    *,
+    ready: Callable[[int], bool] = lambda port: answers(port, "/"),
+) -> Iterator[Server]:
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "log"
     with running(pinned(SERVER_CORES, *command), log=log, cwd=ROOT) as program:
-        _wait(program, port, log)
+        _wait(program, port, log, ready)
         yield Server(name=name, port=port, path=path, program=program, command=shlex.join(command))
 
 
@@ -258,9 +292,9 @@ def _announced(program: Program, log: Path) -> tuple[str, int]:
     raise LoadError(f"the server ended before it served:\n{log.read_text()}")
 
 
-def _wait(program: Program, port: int, log: Path) -> None:
+def _wait(program: Program, port: int, log: Path, ready: Callable[[int], bool]) -> None:
     deadline = time.monotonic() + _PATIENCE
-    while not answers(port, "/"):
+    while not ready(port):
         if program.process.poll() is not None or time.monotonic() > deadline:
             raise LoadError(f"{program.process.args!r} does not answer:\n{log.read_text()}")
         time.sleep(_POLL)
@@ -279,6 +313,13 @@ def answers(port: int, path: str, headers: Mapping[str, str] | None = None) -> b
     return True
 
 
+def _pings(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(b"PING\r\n")
+        return connection.recv(5) == b"+PONG"
+    return False
+
+
 def _said(*command: str) -> str:
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return (done.stdout or done.stderr).strip()
@@ -293,6 +334,7 @@ CONTESTANTS: Final[Mapping[str, Contestant]] = {
     "nginx": Nginx(),
     "rclone-webdav": Rclone(protocol="webdav"),
     "rclone-s3": Rclone(protocol="s3"),
+    "redis": Redis(),
     "hello-granian": Hello(server="granian"),
     "hello-uvicorn": Hello(server="uvicorn"),
 }

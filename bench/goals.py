@@ -99,6 +99,15 @@ def _two_workers(results: Results, server: str) -> float | None:
     return results.ratio(("workers", f"{server}-2, load on both cores"), ("workers", f"{server}, load on its core"))
 
 
+def _over_obstore(results: Results, _server: str) -> float | None:
+    return results.ratio(("backend-get-256m", "s3"), ("backend-get-256m", "obstore-alone"))
+
+
+def _beyond_obstore(results: Results, _server: str) -> float | None:
+    mine, bare = (results.value("backend-get-1k", name) for name in ("s3", "obstore-alone"))
+    return None if mine is None or bare is None else mine - bare
+
+
 GOALS: Final = (
     Goal(
         work="GET 1 KiB, 32 connections",
@@ -251,5 +260,18 @@ GOALS: Final = (
         wanted="1 100 MB/s",
         reach=_client("client-download", "AsyncRestStore"),
         least=1_100,
+    ),
+    Goal(
+        work="Backend of S3: GET 256 MiB",
+        wanted="0.85 of obstore alone",
+        reach=_over_obstore,
+        least=0.85,
+    ),
+    Goal(
+        work="Backend of S3: GET 1 KiB",
+        wanted="within 0.5 ms of obstore alone",
+        reach=_beyond_obstore,
+        least=0.5,
+        most=True,
     ),
 )
