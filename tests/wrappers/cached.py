@@ -32,10 +32,12 @@ class Gated(Forwarding):
         self.opens.set()
         self.flows.set()
         self.opened = 0  # readings
+        self.asked = asyncio.Event()
 
     @asynccontextmanager
     async def get(self, key: str, options: GetOptions = GET) -> AsyncIterator[Reading]:
         self.opened += 1
+        self.asked.set()
         await self.opens.wait()
         async with super().get(key, options) as reading:
             yield replace(reading, content=Streamed(self._chunks(reading)))

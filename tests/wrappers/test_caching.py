@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -370,6 +370,54 @@ def test_old_bytes_that_come_back_in_a_shared_store_are_not_read_either(tmp_path
     run(scenario, MemoryBackend(), Slow(EngineBackend(tmp_path, durability="relaxed")), ttl=1000)
 
 
+@pytest.mark.parametrize("size", [5, LARGE])
+def test_a_fetch_during_a_write_leaves_no_entry_after_it(size: int) -> None:
+    go_on, begun = asyncio.Event(), asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield NEW
+        begun.set()
+        await go_on.wait()
+
+    async def scenario(store: Caching, _: Backend, cache: Backend) -> None:
+        await store.put("key", sample(size, 1))
+        await cached(store, "key")
+        writing = asyncio.create_task(store.put("key", body()))
+        await begun.wait()
+        assert await keys(cache) == [], "a server that dies now leaves nothing that could become stale"
+        await cached(store, "key")
+        assert await keys(cache) == [name_of("key")]
+        go_on.set()
+        await writing
+        assert await keys(cache) == []
+        assert await read(store, "key") == NEW
+        await settled(store)
+
+    run(scenario, MemoryBackend(), MemoryBackend(), ttl=1000)
+
+
+def test_an_entry_that_is_being_read_from_the_cache_store_does_not_outlive_a_write(tmp_path: Path) -> None:
+    main, cache = MemoryBackend(), Gated(EngineBackend(tmp_path, durability="relaxed"))
+
+    async def scenario() -> None:
+        await main.put("key", b"old")
+        async with Caching(main, cache, ttl=1000) as store:
+            await cached(store, "key")
+        async with Caching(main, cache, ttl=1000) as store:
+            cache.flows.clear()
+            asking = asyncio.create_task(store.head("key"))
+            await cache.asked.wait()
+            await turns()
+            info = await store.put("key", b"newer")
+            cache.flows.set()
+            await asking
+            assert await store.head("key") == info
+            assert await read(store, "key") == b"newer"
+            await settled(store)
+
+    asyncio.run(scenario())
+
+
 async def _cancelled(store: Backend) -> None:
     body = Stalling(NEW)
     writing = asyncio.create_task(store.put("key", body))
@@ -583,6 +631,22 @@ def test_the_cache_never_holds_more_than_it_may() -> None:
 
     run(scenario, MemoryBackend(), Measured(MemoryBackend()), max_bytes=limit)
     assert 0 < Measured.most <= limit
+
+
+def test_what_is_on_its_way_into_a_shared_store_is_counted_once(tmp_path: Path) -> None:
+    async def scenario(store: Caching, main: Backend, cache: Slow) -> None:
+        await main.put("key", OLD)
+        await read(store, "key")
+        await cache.come.wait()
+        reading = asyncio.create_task(read(store, "key"))
+        await turns()
+        cache.may.set()
+        assert await reading == OLD
+        await settled(store)
+        assert store._shelf is not None
+        assert store._shelf._used == await _used(cache)
+
+    run(scenario, MemoryBackend(), Slow(EngineBackend(tmp_path, durability="relaxed")), ttl=1000)
 
 
 def test_what_was_not_read_for_the_longest_time_goes_first() -> None:
@@ -834,7 +898,8 @@ def test_entries_that_others_remove_or_replace_are_fetched_again() -> None:
         await cache.delete(name_of("key"))
         assert await read(store, "key") == OLD
         await settled(store)
-        await cache.put(name_of("key"), b"another one")
+        # Of another process, say, with a head of another size.
+        await cache.put(name_of("key"), sample(2 * LARGE, 3))
         assert await read(store, "key") == OLD
         await settled(store)
         assert store._shelf is not None

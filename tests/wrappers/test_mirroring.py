@@ -6,7 +6,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from objectstore.backends.engine.backend import EngineBackend
 from objectstore.backends.filesystem import FilesystemBackend
 from objectstore.backends.memory import MemoryBackend
 from objectstore.config.types.copies import COPIES
+from objectstore.core.streams import read_all
 from objectstore.errors import (
     AlreadyExists,
     ConfigurationError,
@@ -33,6 +34,7 @@ from objectstore.testing.faults import After, Chunk, Fault, Faulty
 from objectstore.testing.suite.harness import LARGE, BodyFailed, chunked, failing, keys, read, sample, settle, walk
 from objectstore.values import (
     ONLY_IF_ABSENT,
+    UNCONDITIONAL,
     Attributes,
     Body,
     Bounded,
@@ -43,8 +45,9 @@ from objectstore.values import (
     ListQuery,
     ObjectInfo,
     PutOptions,
+    Reading,
 )
-from objectstore.wrappers.forwarding import PUT, Forwarding
+from objectstore.wrappers.forwarding import GET, PUT, Forwarding
 from objectstore.wrappers.mirroring import Mirroring, changes, marks
 from wrappers.mirrored import Leaving, OwnEtags, marked, objects
 
@@ -284,24 +287,78 @@ def test_a_deletion_that_a_child_missed_is_one_all_the_same() -> None:
     run(scenario, Leaving(MemoryBackend()), Faulty(MemoryBackend(), [Fault("delete", call=3)]))
 
 
-def test_what_the_first_child_refuses_leaves_no_mark() -> None:
-    async def scenario(mirror: Mirroring, first: Backend, second: Backend) -> None:
-        await mirror.put("key", OLD)
-        # Behind the mirror's back, so that only the first child can notice.
-        mirror_head = mirror.head
-        current = await first.head("key")
-        await first.put("key", OLD)
-        other = Conditions(if_match=(current.etag,))
-        mirror.head = lambda _: asyncio.sleep(0, current)  # type: ignore[method-assign, assignment]  # what it was
-        with pytest.raises(PreconditionFailed):
-            await mirror.put("key", NEW, PutOptions(conditions=other))
-        with pytest.raises(PreconditionFailed):
-            await mirror.delete("key", other)
-        mirror.head = mirror_head  # type: ignore[method-assign]  # as before
-        assert await objects(second) == {"key": OLD}
-        assert await marked(second) == 0
+class _Overtaken(Forwarding):
+    """Checks conditions when it has the whole body, and another program has written just before."""
 
-    run(scenario, MemoryBackend(), MemoryBackend())
+    def __init__(self) -> None:
+        super().__init__(MemoryBackend())
+        self.overtaken = False
+
+    async def put(self, key: str, body: Body, options: PutOptions = PUT) -> ObjectInfo:
+        data = await read_all(body)
+        if self.overtaken:
+            await super().put(key, OLD)
+        return await super().put(key, data, options)
+
+    async def delete(self, key: str, conditions: Conditions = UNCONDITIONAL) -> None:
+        await super().put(key, OLD)
+        await super().delete(key, conditions)
+
+
+def test_what_the_first_child_refuses_leaves_no_mark() -> None:
+    async def scenario(mirror: Mirroring, first: _Overtaken, second: Backend) -> None:
+        await mirror.put("key", OLD)
+        first.overtaken = True
+        for change in (
+            lambda seen: mirror.put("key", NEW, PutOptions(conditions=seen)),
+            lambda seen: mirror.delete("key", seen),
+        ):
+            seen = Conditions(if_match=((await mirror.head("key")).etag,))
+            with pytest.raises(PreconditionFailed):
+                await change(seen)
+            assert await objects(second) == {"key": OLD}
+            assert await marked(second) == 0
+
+    run(scenario, _Overtaken(), MemoryBackend())
+
+
+def test_what_the_first_child_refuses_leaves_the_mark_of_what_was_missed_before() -> None:
+    async def scenario(mirror: Mirroring, first: _Overtaken, second: Backend) -> None:
+        await mirror.put("key", OLD)
+        with pytest.raises(Unavailable, match="child 1"):
+            await mirror.put("key", NEW)
+        first.overtaken = True
+        seen = Conditions(if_match=((await mirror.head("key")).etag,))
+        with pytest.raises(PreconditionFailed):
+            await mirror.put("key", NEW, PutOptions(conditions=seen))
+        assert await marked(second) == 1
+
+    run(scenario, _Overtaken(), Faulty(MemoryBackend(), [Fault("put", call=3, at=Chunk(100))]))
+
+
+def test_writers_of_one_process_take_turns_even_if_no_mark_can_be_a_lock() -> None:
+    async def scenario(mirror: Mirroring, *children: Backend) -> None:
+        _, errors = await settle(mirror.put("key", sample(number * 1000, number)) for number in range(12))
+        assert errors == []
+        assert await objects(children[0]) == await objects(children[1])
+        assert await marked(children[1]) == 0
+
+    run(scenario, _Turning(), _Lacking(conditions=False))
+
+
+class _Turning(Forwarding):
+    """Acknowledges what is put some turns later, the later ones sooner."""
+
+    def __init__(self) -> None:
+        super().__init__(MemoryBackend())
+        self._turns = 200
+
+    async def put(self, key: str, body: Body, options: PutOptions = PUT) -> ObjectInfo:
+        info = await super().put(key, body, options)
+        self._turns -= 15
+        for _ in range(max(0, self._turns)):
+            await asyncio.sleep(0)
+        return info
 
 
 def test_while_the_first_child_is_away_the_others_answer_what_they_know() -> None:
@@ -626,6 +683,26 @@ def test_what_a_child_cannot_do_is_refused_before_anything_is_changed(lacking: s
         assert await keys(first) == []
 
     run(scenario, _Lacking(), _Lacking(**{lacking: False}))
+
+
+def test_a_child_that_cannot_be_written_is_read_though_it_has_no_room_for_marks() -> None:
+    class Strict(Forwarding):
+        """Knows no keys but those that end in .txt."""
+
+        def get(self, key: str, options: GetOptions = GET) -> AbstractAsyncContextManager[Reading]:
+            if not key.endswith(".txt"):
+                raise InvalidKey("not a text")
+            return super().get(key, options)
+
+    async def scenario(mirror: Mirroring, first: Leaving, _: Backend) -> None:
+        assert await read(mirror, "ours.txt") == b"1"
+        assert await read(mirror, "both.txt") == b"1"
+        assert await read(mirror, "theirs.txt") == b"2"
+        first.leave()
+        assert await read(mirror, "both.txt") == b"2"
+
+    ours = MemoryBackend({"ours.txt": b"1", "both.txt": b"1"})
+    run(scenario, Leaving(ours), Strict(MemoryBackend({"theirs.txt": b"2", "both.txt": b"2"})))
 
 
 def test_the_source_condition_of_a_copy_holds() -> None:

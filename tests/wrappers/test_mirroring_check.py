@@ -211,6 +211,17 @@ def test_a_damaged_first_copy_is_not_replaced_by_a_stale_one() -> None:
     run(scenario, _Rotten(), Faulty(MemoryBackend(), [SECOND_WRITE]))
 
 
+def test_a_damaged_first_copy_is_not_replaced_by_another_object() -> None:
+    async def scenario(mirror: Mirroring, first: _Rotten, second: Backend) -> None:
+        await mirror.put("key", OLD)
+        await second.put("key", NEW)
+        first.rotten.add("key")
+        assert await findings(mirror, deep=True, repair=True) == [("lost", "key", False)]
+        assert await read(second, "key") == NEW
+
+    run(scenario, _Rotten(), MemoryBackend())
+
+
 def test_a_change_under_way_is_no_finding() -> None:
     async def scenario(mirror: Mirroring, _: Backend, second: Backend) -> None:
         async with mirror.changes.change("key") as change:

@@ -84,7 +84,7 @@ class Child:
         try:
             async with self.backend.get(marks.etag_key(info.key)) as reading:
                 told = json.loads(await read_all(reading))
-        except NotFound:
+        except (NotFound, InvalidKey):
             return info
         except ValueError as error:
             raise Corrupted(f"a record of an etag cannot be read: {error}") from error
@@ -117,7 +117,7 @@ class Child:
         try:
             async with self.backend.get(mark_key) as reading:
                 return marks.load(await read_all(reading)), reading.info.etag
-        except NotFound:
+        except (NotFound, InvalidKey):  # where there can be no such key, there was never a mark
             return None
 
     async def put_mark(self, mark: Mark, over: str | None) -> str:
