@@ -4,7 +4,8 @@ Where rclone differs from S3, and what is left out here because of it:
 - it writes whatever the condition, so that `conditions` is false;
 - it keeps objects as files: of `a` and `a/b` only one can be, and a folder is found as if it were an object;
 - it gives ranges with the status 200, which the library refuses and the store then asks for itself;
-- it cannot make an object of others in parts, so that parts pass through at completion.
+- it cannot make an object of others in parts, so that parts pass through at completion;
+- with folders two deep (`a/b/c`) it stops answering once objects in them are replaced or deleted (1.75.2).
 """
 
 from __future__ import annotations

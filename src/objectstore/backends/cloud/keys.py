@@ -8,10 +8,11 @@ from typing import Final
 from objectstore.core.keys import check_key
 from objectstore.errors import InvalidKey
 
-HIDDEN: Final = ".objectstore/"
-"""Leads the names of what the store keeps for itself: parts on their way. No key leads into it."""
+HIDDEN: Final = ".objectstore-"
+"""Begins the names of what the store keeps for itself: parts on their way. No key begins so."""
 
-STAGING: Final = HIDDEN + "uploads/"
+# No folder deeper than need be: there are servers on file systems that have trouble with them.
+STAGING: Final = HIDDEN + "upload-"
 
 # What the library under us normalises away or refuses to spell in a path.
 _UNSPELLABLE: Final = re.compile(r"[\x00-\x1f\x7f]")

@@ -25,9 +25,7 @@ _FOREIGN: Final = (
     "Objects of other programs have the service's etag and time, and no digest; neither have bodies above 16 MiB that "
     "came without an announced one."
 )
-_UPLOADS: Final = (
-    "Parts of uploads wait under .objectstore/ in the bucket; a rule of the bucket may expire what is left there."
-)
+_UPLOADS: Final = "Parts of uploads wait in the bucket under hidden names that begin with .objectstore-upload-."
 _NO_CONDITIONS: Final = "Conditions on writes are refused: conditions is false, since the service does not check them."
 _SAME_BYTES: Final = (
     "A condition is bound to the service's own etag, on S3 that of the bytes: of two that replace one version by the "
