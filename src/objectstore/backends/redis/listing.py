@@ -18,6 +18,7 @@ from objectstore.errors import InvalidKey
 from objectstore.values import ListPage, ListQuery
 
 _COUNT: Final = 2000  # names looked at between two commands of others
+_BEHIND: Final = b"\xff"  # no UTF-8 begins with it
 _SPECIAL: Final = re.compile(rb"([*?\[\]\\])")
 
 
@@ -42,18 +43,19 @@ class _Smallest:
 
     def __init__(self, query: ListQuery) -> None:
         self._query = query
-        self._least = lower_bound(query)
+        # Bytes of UTF-8 have the order of the keys: most names are passed over before they are looked at closely.
+        self._least = lower_bound(query).encode()
+        self._above = _BEHIND  # from here on there are enough
         self._wanted = query.limit + 1
         self._keys: dict[str, str] = {}  # entry (a key, or a group) to the smallest of its keys
-        self._above: str | None = None  # from here on there are enough
 
     def offer(self, name: bytes) -> None:
+        if not self._least <= name < self._above:
+            return
         try:
             key = decode_key(name)
         except InvalidKey:
             return  # a name that is no key, or one of our own beside the objects
-        if key < self._least or (self._above is not None and key >= self._above):
-            return
         entry = group_of(key, self._query) or key
         self._keys[entry] = min(key, self._keys.get(entry, key))
         if len(self._keys) >= 2 * self._wanted:
@@ -64,5 +66,5 @@ class _Smallest:
 
     def _prune(self) -> None:
         kept = heapq.nsmallest(self._wanted, self._keys.items(), key=lambda one: one[1])
-        self._above = kept[-1][1]
+        self._above = kept[-1][1].encode()
         self._keys = dict(kept)
