@@ -58,8 +58,6 @@ def rclone() -> Iterator[S3Server]:
             "s3",
             "--auth-key",
             f"{ACCESS_KEY},{SECRET_KEY}",
-            "--dir-cache-time",
-            "0s",
             "--config",
             "",
         ]

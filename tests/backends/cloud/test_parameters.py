@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from objectstore.backends.cloud.backend import CloudBackend
 from objectstore.backends.cloud.settings import BucketSettings, with_botocore
 from objectstore.backends.cloud.stores import azure_store, bucket_store, gcs_store
 from objectstore.config.build import build, describe
@@ -145,14 +148,26 @@ def test_half_of_the_credentials_is_refused() -> None:
         bucket_store("data", s3_access_key="access")
 
 
-def test_a_wrong_parameter_of_gcs_is_one_clear_line() -> None:
-    with pytest.raises(ConfigurationError, match="GCSStore") as raised:
-        gcs_store("data", service_account_key="{}")
+def _refused(store: CloudBackend) -> str:
+    with pytest.raises(ConfigurationError) as raised:
+        asyncio.run(store.__aenter__())
     assert "\n" not in str(raised.value)
+    return str(raised.value)
+
+
+def test_a_wrong_parameter_of_gcs_is_one_clear_line() -> None:
+    assert "GCSStore" in _refused(gcs_store("data", service_account_key="{}"))
 
 
 def test_azure_without_an_account_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_NAME", raising=False)
-    with pytest.raises(ConfigurationError, match="AzureStore") as raised:
-        azure_store("data")
-    assert "\n" not in str(raised.value)
+    assert "AzureStore" in _refused(azure_store("data"))
+
+
+def test_gcs_and_azure_where_there_is_no_service_are_refused_at_the_opening() -> None:
+    with socket.socket() as nobody:
+        # Bound and not listening: whoever connects is refused.
+        nobody.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        assert "endpoint" in _refused(gcs_store("data", base_url=url, skip_signature=True))
+        assert "endpoint" in _refused(azure_store("data", account_name="a", endpoint=url, skip_signature=True))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import obstore
+from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from objectstore.backends.cloud.failures import RETRY_AFTER, OutOfRange, Refused, translating
@@ -16,10 +17,11 @@ from objectstore.backends.cloud.records import Found
 from objectstore.backends.cloud.settings import Patience
 from objectstore.backends.cloud.spool import Spool
 from objectstore.core.listing import prefix_end
-from objectstore.errors import TooLarge, Unavailable
+from objectstore.errors import ConfigurationError, TooLarge, Unavailable
 from objectstore.values import Bounded, ByteRange, From
 
 T = TypeVar("T")
+Store: TypeAlias = S3Store | GCSStore | AzureStore
 _CHUNK: Final = 256 * 1024  # bytes, at least, of each chunk that is read
 _PART: Final = 5 * 1024 * 1024  # bytes: the least that services take for a part
 _MOST_AT_ONCE: Final = 2  # parts on their way at the same time, of one body
@@ -31,18 +33,28 @@ class ObstoreMedium:
     """See `medium.Medium`."""
 
     def __init__(
-        self, name: str, store: S3Store | GCSStore | AzureStore, patience: Patience, *, identifiers_only: bool = False
+        self, name: str, make: Callable[[], Store], patience: Patience, *, identifiers_only: bool = False
     ) -> None:
         self.name = name
         self.identifiers_only = identifiers_only
-        self._store: Any = store  # obstore's stubs want a different store type for each call
+        self._make = make
+        self._store: Any = None  # what `make` gives, which the stubs of obstore take apart differently for each call
         self._patience = patience
 
     async def open(self) -> None:
+        self._store = await asyncio.to_thread(self._made)
         await self.list("", "", grouped=False, limit=1)
 
     async def close(self) -> None:
-        """Nothing to do: the library keeps its pool to itself, and closes idle connections."""
+        """The library keeps its pool to itself, and closes it when nobody has the store any more."""
+        self._store = None
+
+    def _made(self) -> Store:
+        try:
+            return self._make()
+        except (BaseError, ValueError, TypeError) as error:
+            # The first line says what; what follows is a dump of structures.
+            raise ConfigurationError(f"{self.name}: {str(error).splitlines()[0]}") from error
 
     async def find(self, key: str) -> Found:
         with translating(self.name, key):

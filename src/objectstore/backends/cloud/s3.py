@@ -46,7 +46,7 @@ class S3Medium(ObstoreMedium):
         self._settings = settings
         self._identify = Finder() if settings.credentials is None else given(settings.credentials)
         self._ranges_are_partial = True
-        super().__init__("S3", self._make_store(), settings.patience)
+        super().__init__("S3", self._make_store, settings.patience)
         self._service: Service | None = None
 
     def _make_store(self) -> S3Store:
@@ -69,7 +69,7 @@ class S3Medium(ObstoreMedium):
     async def open(self) -> None:
         self._service = Service(self.name, self._settings, self._identify)
         try:
-            await self.list("", "", grouped=False, limit=1)
+            await super().open()
         except NotFound as error:
             await self.close()
             raise BucketMissing(f"{self.name}: the bucket is not there") from error
@@ -78,6 +78,7 @@ class S3Medium(ObstoreMedium):
             raise
 
     async def close(self) -> None:
+        await super().close()
         service, self._service = self._service, None
         if service is not None:
             await service.close()

@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping
 from typing import Any, Final
 
-from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore
 
 from objectstore.backends.cloud.backend import CloudBackend
@@ -66,34 +65,27 @@ def bucket_store(
 
 
 def gcs_store(bucket: str, **config: Any) -> CloudBackend:
-    """A bucket of Google Cloud Storage; `config` as `obstore.store.GCSStore` names it. Raises ConfigurationError."""
-    patience = Patience()
-    store = _made("GCSStore", GCSStore, bucket, config, patience)
-    return CloudBackend(ObstoreMedium("GCS", store, patience), _capabilities("GCSStore"))
+    """A bucket of Google Cloud Storage; `config` as `obstore.store.GCSStore` names it."""
+    return _plain_store("GCSStore", GCSStore, bucket, config)
 
 
 def azure_store(container_name: str, **config: Any) -> CloudBackend:
-    """A container of Azure Blob Storage; `config` as `obstore.store.AzureStore` names it. Raises ConfigurationError."""
+    """A container of Azure Blob Storage; `config` as `obstore.store.AzureStore` names it."""
+    return _plain_store("AzureStore", AzureStore, container_name, config, identifiers_only=True)
+
+
+def _plain_store(
+    name: str, store: type[Any], bucket: str, config: Mapping[str, Any], *, identifiers_only: bool = False
+) -> CloudBackend:
     patience = Patience()
-    store = _made("AzureStore", AzureStore, container_name, config, patience)
-    return CloudBackend(ObstoreMedium("Azure", store, patience, identifiers_only=True), _capabilities("AzureStore"))
 
+    def make() -> Any:
+        options, retries = patience.client_options(), patience.retry_config()
+        return store(bucket, config=dict(config), client_options=options, retry_config=retries)
 
-def _capabilities(name: str) -> Capabilities:
     large = "A conditional write above 16 MiB, and a conditional upload as large, is refused."
     copies = "Copies, and uploads in parts at their completion, pass through this process."
     deletes = "The condition of a delete is looked at before it, not together with it."
-    return Capabilities(name=name, digests=False, notes=(_KEYS, _FOREIGN, large, copies, deletes, _UPLOADS))
-
-
-def _made(name: str, store: Any, bucket: str, config: Mapping[str, Any], patience: Patience) -> Any:
-    try:
-        return store(
-            bucket,
-            config=dict(config),
-            client_options=patience.client_options(),
-            retry_config=patience.retry_config(),
-        )
-    except (BaseError, ValueError, TypeError) as error:
-        # The first line says what; what follows is a dump of structures.
-        raise ConfigurationError(f"{name}: {str(error).splitlines()[0]}") from error
+    notes = (_KEYS, _FOREIGN, large, copies, deletes, _UPLOADS)
+    medium = ObstoreMedium(name, make, patience, identifiers_only=identifiers_only)
+    return CloudBackend(medium, Capabilities(name=name, digests=False, notes=notes))
