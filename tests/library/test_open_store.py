@@ -115,6 +115,21 @@ class Both:
 
         return self._runner.run(read())
 
+    def first_chunk(self, key: str, other: str) -> bytes:
+        """The first chunk of an object that is not read further; another is read while it is open."""
+        if self._form == "sync":
+            with self.store.stream(key) as reader:
+                self.store.get(other)
+                first: bytes = next(iter(reader))
+                return first
+
+        async def read() -> bytes:
+            async with self.store.stream(key) as reader:
+                await self.store.get(other)
+                return await anext(aiter(reader))
+
+        return self._runner.run(read())
+
 
 async def _awaited(found: Any) -> Any:
     return await found if inspect.isawaitable(found) else [one async for one in found]
@@ -202,6 +217,15 @@ def test_an_object_is_read_in_chunks(store: Any) -> None:
     assert (told, start, stop, b"".join(chunks)) == (info, 0, len(data), data)
     _, start, stop, chunks = store.read("large", range=Last(3))
     assert (start, stop, b"".join(chunks)) == (len(data) - 3, len(data), data[-3:])
+
+
+def test_a_reader_may_be_left_early_and_others_read_meanwhile(store: Any) -> None:
+    data = bytes(range(256)) * 4096
+    store.put("large", data)
+    first = store.first_chunk("large", "large")
+    assert first
+    assert data.startswith(first)
+    assert store.get("large") == data
 
 
 def test_conditions_hold(store: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from contextlib import aclosing
 from typing import Final
 
 from objectstore.backends.reading import chunks
@@ -42,14 +43,14 @@ class AsyncStoreReader:
         expected = reading.info.digests.get("sha-256") if self.stop - self.start == self.info.size else None
         sha256 = hashlib.sha256()
         received = 0
-        async for chunk in chunks(reading):
-            received += len(chunk)
-            if expected is not None:
-                if len(chunk) > _SHORT:
+        async with aclosing(chunks(reading)) as found:
+            async for chunk in found:
+                received += len(chunk)
+                if expected is not None and len(chunk) > _SHORT:
                     await asyncio.to_thread(sha256.update, chunk)
-                else:
+                elif expected is not None:
                     sha256.update(chunk)
-            yield chunk
+                yield chunk
         if received != self.stop - self.start:
             raise Corrupted(f"{received} bytes are there of the {self.stop - self.start} of {self.info.key!r}")
         if expected is not None and sha256.digest() != expected:
