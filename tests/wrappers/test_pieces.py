@@ -35,7 +35,7 @@ def test_a_body_of_another_size_ends_badly(length: int, announced: int) -> None:
 
 
 def test_a_body_that_does_not_end_is_given_up() -> None:
-    given = []
+    given: list[int] = []
 
     async def endless() -> AsyncIterator[bytes]:
         while len(given) < 100:

@@ -32,12 +32,14 @@ def test_who_is_cancelled_is_told_when_the_thread_is_done(failing: bool) -> None
         asyncio.get_running_loop().set_exception_handler(lambda _, told: complaints.append(told))
         task = asyncio.create_task(work(1_000_000, slow))
         await asyncio.to_thread(begun.wait)
-        for _ in range(2):
-            task.cancel()
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-        assert not task.done()
-        leave.set()
+        try:
+            for _ in range(2):
+                task.cancel()
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+            assert not task.done()
+        finally:
+            leave.set()
         with pytest.raises(asyncio.CancelledError):
             await task
         assert done == [True]

@@ -154,8 +154,8 @@ class Transforming(Reserving):
         page = await super().list(query)
         if not page.objects:
             return page
-        objects = [info async for info in self._seen_all(page.objects)]
-        return replace(page, keys=tuple(info.key for info in objects), objects=tuple(objects))
+        objects = await self._seen_all(page.objects)
+        return replace(page, keys=tuple(info.key for info in objects), objects=objects)
 
     def recorded(self, info: ObjectInfo) -> BodyRecord | None:
         """What is known of an object without decoding it, from what the inner store knows."""
@@ -273,31 +273,30 @@ class Transforming(Reserving):
                 pass
         return self.outer(info, record)
 
-    async def _seen_all(self, infos: Sequence[ObjectInfo]) -> AsyncIterator[ObjectInfo]:
+    async def _seen_all(self, infos: Sequence[ObjectInfo]) -> tuple[ObjectInfo, ...]:
         """Those of the objects that are still there."""
         turns = asyncio.Semaphore(_AT_ONCE)
-        looks: dict[str, asyncio.Task[ObjectInfo | None]] = {}
+        seen: dict[str, ObjectInfo] = {}
         try:
             async with asyncio.TaskGroup() as group:
                 for info in infos:
-                    if self.recorded(info) is None:
-                        looks[info.key] = group.create_task(self._look(info, turns))
+                    if (record := self.recorded(info)) is None:
+                        group.create_task(self._look(info, turns, seen))
+                    else:
+                        seen[info.key] = self.outer(info, record)
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
-        for info in infos:
-            seen = looks[info.key].result() if info.key in looks else await self._seen(info)
-            if seen is not None:
-                yield seen
+        return tuple(seen[info.key] for info in infos if info.key in seen)
 
-    async def _look(self, info: ObjectInfo, turns: asyncio.Semaphore) -> ObjectInfo | None:
+    async def _look(self, info: ObjectInfo, turns: asyncio.Semaphore, seen: dict[str, ObjectInfo]) -> None:
         async with turns:
             try:
-                return await self._seen(info)
+                seen[info.key] = await self._seen(info)
             except NotFound:
-                return None
+                return
             except Corrupted:
                 # One such object does not hide the others; whoever reads it is told.
-                return replace(info, attributes=detach(info.attributes)[0], digests=NO_DIGESTS)
+                seen[info.key] = replace(info, attributes=detach(info.attributes)[0], digests=NO_DIGESTS)
 
     async def _copy(self, source: str, target: str, options: CopyOptions, attributes: Attributes) -> ObjectInfo:
         """Copy inside, with other attributes and the note that belongs to the version which is copied."""
