@@ -229,7 +229,9 @@ def test_types_of_packages_are_listed_and_a_broken_one_does_no_harm(
 ) -> None:
     install(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    told = invoke("config", "types").stdout.decode()
+    listed = invoke("config", "types")
+    assert b"passed over: the type 'WornStore' of the package tapes" in listed.stderr
+    told = listed.stdout.decode()
     assert re.search(r"^DrumStore +A drum\.$", told, re.MULTILINE)
     assert re.search(r"^TapeStore +A class that a package adds\.$", told, re.MULTILINE)
     assert "rpm, required" in invoke("config", "types", "DrumStore").stdout.decode()

@@ -68,7 +68,10 @@ def types(
     with reported(out):
         from objectstore.config import catalogue
 
-        chosen = list(catalogue.catalogue()) if name is None else [_found(name)]
+        if name is None:
+            chosen = list(catalogue.catalogue(lambda error: out.say(f"passed over: {error}")))
+        else:
+            chosen = [_found(name)]
         if json:
             for one in chosen:
                 out.document(catalogue.record(one))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, assert_never
 
@@ -37,14 +37,18 @@ class _Able(Forwarding):
         return Capabilities(name="any")
 
 
-def catalogue() -> Iterator[Described]:
-    """Every type of ours, and then those that packages add, as far as they can be imported."""
+def catalogue(passed_over: Callable[[ConfigurationError], None]) -> Iterator[Described]:
+    """Every type of ours, and then those that packages add; `passed_over` is told why one of those is left out."""
     for one in TYPES:
         yield Described(one, capabilities_of(one))
     for name in plugins.names():
-        found = _added(name)
-        if found is not None:
-            yield Described(found, capabilities_of(found))
+        try:
+            loaded = plugins.load(name)
+        except ConfigurationError as error:
+            passed_over(error)
+            continue
+        found = loaded if isinstance(loaded, StoreType) else _foreign(name)
+        yield Described(found, capabilities_of(found))
 
 
 def find(name: str) -> Described | None:
@@ -152,14 +156,6 @@ def _spelled(parameter: Parameter) -> str:
 
 def _row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-
-def _added(name: str) -> StoreType | None:
-    try:
-        loaded = plugins.load(name)
-    except ConfigurationError:
-        return None
-    return loaded if isinstance(loaded, StoreType) else _foreign(name)
 
 
 def _foreign(name: str) -> StoreType:
