@@ -660,7 +660,9 @@ class _Lacking(Forwarding):
         return replace(able, **self._lacking)  # type: ignore[arg-type]  # names of booleans
 
 
-@pytest.mark.parametrize("name", ["persistent", "listing", "ranges", "attributes", "digests", "write", "delete"])
+@pytest.mark.parametrize(
+    "name", ["persistent", "listing", "ranges", "attributes", "digests", "write", "overwrite", "delete"]
+)
 def test_a_mirror_can_do_what_all_its_children_can(name: str) -> None:
     whole = Mirroring([_Lacking(), _Lacking()]).capabilities
     assert getattr(whole, name)
@@ -674,7 +676,7 @@ def test_conditions_are_the_first_childs() -> None:
     assert not Mirroring([_Lacking(conditions=False), _Lacking()]).capabilities.conditions
 
 
-@pytest.mark.parametrize("lacking", ["write", "delete", "attributes"])
+@pytest.mark.parametrize("lacking", ["write", "overwrite", "delete", "attributes"])
 def test_what_a_child_cannot_do_is_refused_before_anything_is_changed(lacking: str) -> None:
     async def scenario(mirror: Mirroring, first: Backend, _: Backend) -> None:
         options = PutOptions(attributes=Attributes(content_type="text/plain"))

@@ -31,7 +31,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
@@ -85,21 +85,19 @@ class Mirroring:
     @property
     def capabilities(self) -> Capabilities:
         each = [child.backend.capabilities for child in self.children]
-        conditions = each[0].conditions
-        # Without conditions on the second child, which its marks need, processes would not see each other.
-        shared = all(one.shared for one in each) and all(one.conditions for one in each[:2])
-        write = all(one.write and one.delete for one in each)
+        able = {
+            one.name: all(getattr(child, one.name) for child in each)
+            for one in fields(Capabilities)
+            if one.name not in {"name", "notes"}
+        }
+        # Marks are put on, taken over and taken off.
+        able["write"] = able["delete"] = able["overwrite"] = able["write"] and able["overwrite"] and able["delete"]
+        # Without conditions on the second child, where marks are locks, processes would not see each other.
+        able["shared"] = able["shared"] and all(one.conditions for one in each[:2])
+        able["conditions"] = each[0].conditions
         return Capabilities(
             name=self._name,
-            persistent=all(one.persistent for one in each),
-            shared=shared,
-            write=write,
-            delete=write,
-            listing=all(one.listing for one in each),
-            ranges=all(one.ranges for one in each),
-            conditions=conditions,
-            attributes=all(one.attributes for one in each),
-            digests=all(one.digests for one in each),
+            **able,
             notes=(
                 "Each write goes to all stores and fails when one of them is away; reads go on from the others.",
                 "Times and etags are those of the first store; another one answers with times of its own.",
@@ -207,7 +205,7 @@ class Mirroring:
     def _check_capable(self, options: PutOptions) -> None:
         capabilities = self.capabilities
         if not capabilities.write:
-            raise Unsupported(f"a store of this {self._name} cannot write and delete")
+            raise Unsupported(f"a store of this {self._name} cannot write, replace and delete")
         if options.conditions != UNCONDITIONAL and not capabilities.conditions:
             raise Unsupported(f"the first store of this {self._name} cannot check conditions together with a write")
         if options.attributes != NO_ATTRIBUTES and not capabilities.attributes:
