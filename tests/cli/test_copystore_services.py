@@ -136,7 +136,7 @@ def test_a_copy_to_a_bucket_that_is_killed_goes_on(s3: str, tmp_path: Path) -> N
         assert process.stdout is not None
         told = 0
         while told < 3:
-            told += b"copied" in process.stdout.readline()
+            told += b'"copied"' in process.stdout.readline()
         process.send_signal(signal.SIGKILL)
         process.wait(30)
     # As a process: how it ends belongs to what is tested.
