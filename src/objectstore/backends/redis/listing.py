@@ -11,6 +11,7 @@ import heapq
 import re
 from typing import Final
 
+from objectstore.backends.redis.scripts import NAMES
 from objectstore.backends.redis.server import Server
 from objectstore.core.keys import decode_key
 from objectstore.core.listing import PageBuilder, group_of, lower_bound
@@ -26,11 +27,12 @@ async def list_keys(server: Server, space: bytes, query: ListQuery) -> ListPage:
     """The page of the strings whose names begin with `space`, told without it; no details."""
     found = _Smallest(query)
     pattern = _SPECIAL.sub(rb"\\\1", space + query.prefix.encode()) + b"*"
-    cursor = -1
-    while cursor:
-        cursor, names = await server.scan(max(cursor, 0), pattern, _COUNT)
-        for name in names:
-            found.offer(name[len(space) :])
+    cursor, names = await server.run(NAMES, (), 0, pattern, _COUNT, space)
+    while True:
+        found.offer(names)
+        if cursor == b"0":
+            break
+        cursor, names = await server.run(NAMES, (), cursor, pattern, _COUNT, space)
     builder = PageBuilder(query)
     for key in found.ascending():
         if not builder.offer(key):
@@ -49,20 +51,24 @@ class _Smallest:
         self._wanted = query.limit + 1
         self._keys: dict[str, str] = {}  # entry (a key, or a group) to the smallest of its keys
 
-    def offer(self, name: bytes) -> None:
-        if not self._least <= name < self._above:
-            return
-        try:
-            key = decode_key(name)
-        except InvalidKey:
-            return  # a name that is no key, or one of our own beside the objects
-        entry = group_of(key, self._query) or key
-        self._keys[entry] = min(key, self._keys.get(entry, key))
+    def offer(self, names: bytes) -> None:
+        least, above = self._least, self._above
+        for name in names.split(b"\0"):
+            if least <= name < above:
+                self._take(name)
         if len(self._keys) >= 2 * self._wanted:
             self._prune()
 
     def ascending(self) -> list[str]:
         return sorted(self._keys.values())
+
+    def _take(self, name: bytes) -> None:
+        try:
+            key = decode_key(name)
+        except InvalidKey:
+            return  # another program's name that is no key
+        entry = group_of(key, self._query) or key
+        self._keys[entry] = min(key, self._keys.get(entry, key))
 
     def _prune(self) -> None:
         kept = heapq.nsmallest(self._wanted, self._keys.items(), key=lambda one: one[1])

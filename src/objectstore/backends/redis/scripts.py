@@ -172,3 +172,16 @@ redis.call('HDEL', RECORDS, key)
 return {'done'}
 """
 )
+
+NAMES: Final = r"""
+-- none; the cursor, a pattern, how many to look at, what every name begins with and is told without: the cursor to go
+-- on with, and names of strings with NUL between them. (Taken as one text: to tell each apart costs a client ten times
+-- what it costs Redis.) A name with NUL in it is none of an object.
+local found = redis.call('SCAN', ARGV[1], 'MATCH', ARGV[2], 'COUNT', ARGV[3], 'TYPE', 'string')
+local names = {}
+for _, name in ipairs(found[2]) do
+  local key = string.sub(name, #ARGV[4] + 1)
+  if not string.find(key, '\0', 1, true) then names[#names + 1] = key end
+end
+return {found[1], table.concat(names, '\0')}
+"""

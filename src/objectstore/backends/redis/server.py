@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -68,13 +68,6 @@ class Server:
             known = self._scripts[script] = client.register_script(script)
         with translated(self._address):
             return await known(keys=keys, args=arguments)
-
-    async def scan(self, cursor: int, pattern: bytes | None, count: int) -> tuple[int, list[bytes]]:
-        """Some names of strings, and the cursor to go on with; 0 at the end."""
-        client = self._open_client()
-        with translated(self._address):
-            following, names = await client.scan(cursor, match=pattern, count=count, _type="STRING")
-        return int(following), cast("list[bytes]", names)  # the pool decodes nothing
 
     async def unlink(self, name: bytes) -> None:
         client = self._open_client()
