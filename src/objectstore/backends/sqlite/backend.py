@@ -158,7 +158,7 @@ class SqliteBackend:
             check_digests(options.expected, digests)
             with translating_files(NAME):
                 return await self._change(
-                    lambda writer: self.table.put(writer, key, spool.size, spool.blocks(), lambda: digests, options)
+                    lambda writer: self.table.put(writer, key, spool.size, spool.blocks(), digests, options)
                 )
         finally:
             spool.close()
@@ -178,7 +178,12 @@ class SqliteBackend:
     async def copy(self, source: str, target: str, options: CopyOptions = _COPY) -> ObjectInfo:
         if options.attributes is not None:
             check_attributes(options.attributes)
-        return await self._change(lambda writer: self.table.copy(writer, source, target, options))
+        aside = Spool(self.database.folder)
+        try:
+            with translating_files(NAME):
+                return await self._change(lambda writer: self.table.copy(writer, source, target, options, aside))
+        finally:
+            aside.close()
 
     async def list(self, query: ListQuery) -> ListPage:
         return await self.read(self._page, query)

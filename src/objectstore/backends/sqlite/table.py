@@ -13,10 +13,9 @@ from typing import Any, Final
 
 from objectstore.backends import recorded
 from objectstore.backends.filesystem.records import nanoseconds, time_of
-from objectstore.backends.spool import BLOCK_SIZE
+from objectstore.backends.spool import BLOCK_SIZE, Spool
 from objectstore.backends.sqlite.schema import ADOPTED, Names
 from objectstore.core.conditions import check_source, check_write
-from objectstore.core.digests import Digester
 from objectstore.core.keys import check_key
 from objectstore.core.listing import PageBuilder, after
 from objectstore.errors import InvalidKey, NotFound
@@ -104,39 +103,34 @@ class Table:
         key: str,
         size: int,
         blocks: Iterable[bytes],
-        digests: Callable[[], Mapping[str, bytes]],
+        digests: Mapping[str, bytes],
         options: PutOptions,
     ) -> ObjectInfo:
-        """Store `size` bytes; their digests are asked for when all are written. Raises PreconditionFailed."""
+        """Store `size` bytes. Raises PreconditionFailed."""
         current = self.look(connection, key)
         check_write(options.conditions, key, None if current is None else current.info)
         self._write(connection, key, size, blocks)
-        return self._remember(connection, key, size, digests(), options, current)
+        return self._remember(connection, key, size, digests, options, current)
 
-    def copy(self, connection: sqlite3.Connection, source: str, target: str, options: CopyOptions) -> ObjectInfo:
-        """Store the bytes of `source` under `target`. Raises NotFound, PreconditionFailed."""
+    def copy(
+        self, connection: sqlite3.Connection, source: str, target: str, options: CopyOptions, aside: Spool
+    ) -> ObjectInfo:
+        """Store the bytes of `source` under `target`. Raises NotFound, PreconditionFailed.
+
+        They are collected `aside` first: a value that is read while another is written on the same connection is
+        sought from its beginning for every block.
+        """
         row = self.find(connection, source)
         check_source(options.source, row.info)
-        digester = None if row.info.digests else Digester()
-
-        def blocks() -> Iterator[bytes]:
-            for block in self.blocks(connection, row, 0, row.info.size):
-                if digester is not None:
-                    digester.update(block)
-                yield block
-
-        def digests() -> Mapping[str, bytes]:
-            return row.info.digests if digester is None else digester.digests()
-
         attributes = row.info.attributes if options.attributes is None else options.attributes
         put = PutOptions(attributes=attributes, conditions=options.conditions)
-        if source != target:
-            return self.put(connection, target, row.info.size, blocks(), digests, put)
-        check_write(options.conditions, target, row.info)
-        for _ in blocks():
-            if digester is None:
-                break
-        return self._remember(connection, target, row.info.size, digests(), put, row)
+        if source == target and row.info.digests:
+            check_write(options.conditions, target, row.info)
+            return self._remember(connection, target, row.info.size, row.info.digests, put, row)
+        for block in self.blocks(connection, row, 0, row.info.size):
+            aside.write(block)
+        digests = row.info.digests or aside.digester.digests()
+        return self.put(connection, target, aside.size, aside.blocks(), digests, put)
 
     def remove(self, connection: sqlite3.Connection, key: str, conditions: Conditions) -> None:
         """Raises NotFound, PreconditionFailed."""
