@@ -9,7 +9,7 @@ import sys
 import textwrap
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from subprocess import run
+from subprocess import PIPE, Popen, run
 from typing import TypeVar
 
 import pytest
@@ -172,3 +172,45 @@ def test_a_process_that_dies_leaves_a_listing_that_agrees_with_the_files(
     command = [sys.executable, "-c", textwrap.dedent(DYING), os.fspath(tmp_path), step, action]
     assert run(command, check=False, timeout=60).returncode == 77
     with_backend(tmp_path, look)
+
+
+# Writes and deletes keys of its own and such as the other one writes as well.
+WRITING = """
+    import asyncio, sys
+    from pathlib import Path
+    from objectstore.backends.hashdir import HashdirBackend
+
+    async def main():
+        async with HashdirBackend(Path(sys.argv[1])) as backend:
+            print("ready", flush=True)
+            sys.stdin.readline()
+            for number in range(15):
+                await asyncio.gather(backend.put(f"{sys.argv[2]}/{number:02}", b""), backend.put(f"both/{number}", b""))
+                await asyncio.gather(backend.delete(f"{sys.argv[2]}/{number:02}"), backend.put("key", b""))
+                await backend.put(f"{sys.argv[2]}/{number:02}", b"")
+
+    asyncio.run(main())
+"""
+
+
+def test_two_processes_write_to_one_root_and_all_of_it_is_listed(tmp_path: Path) -> None:
+    async def look(backend: HashdirBackend) -> list[str]:
+        return await keys(backend)
+
+    writing = [
+        Popen(
+            [sys.executable, "-c", textwrap.dedent(WRITING), os.fspath(tmp_path), name],
+            stdin=PIPE,
+            stdout=PIPE,
+            text=True,
+        )
+        for name in ("one", "two")
+    ]
+    for one in writing:
+        assert one.stdout is not None
+        assert one.stdout.readline() == "ready\n"
+    for one in writing:
+        one.communicate("go\n", timeout=60)
+        assert one.returncode == 0
+    own = [f"{name}/{number:02}" for name in ("one", "two") for number in range(15)]
+    assert with_backend(tmp_path, look) == sorted([*own, *(f"both/{number}" for number in range(15)), "key"])
