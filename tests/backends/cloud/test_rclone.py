@@ -4,12 +4,13 @@ Where rclone differs from S3, and what is left out here because of it:
 - it writes whatever the condition, so that `conditions` is false;
 - it keeps objects as files: of `a` and `a/b` only one can be, and a folder is found as if it were an object;
 - it gives ranges with the status 200, which the library refuses and the store then asks for itself;
-- it cannot make an object of others in parts, so that parts pass through at completion;
-- with folders two deep (`a/b/c`) it stops answering once objects in them are replaced or deleted (1.75.2).
+- it cannot make an object of others in parts, so that parts pass through at completion.
+As S3 it takes at most 2 KiB of metadata.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,10 +19,15 @@ import pytest
 from backends.cloud.s3_servers import ACCESS_KEY, SECRET_KEY, S3Server, rclone
 from objectstore.backends.cloud.backend import CloudBackend
 from objectstore.backends.cloud.stores import bucket_store
+from objectstore.errors import InvalidMetadata
+from objectstore.testing.suite.concurrency import ConcurrencyTests
 from objectstore.testing.suite.failures import FailureTests
+from objectstore.testing.suite.harness import LARGE, found, sample
 from objectstore.testing.suite.objects import AttributeTests, CopyTests, DigestTests, ObjectTests
 from objectstore.testing.suite.ranges import RangeTests
+from objectstore.testing.suite.reopening import ReopeningTests
 from objectstore.testing.suite.uploads import UploadTests
+from objectstore.values import Attributes, PutOptions
 
 
 @pytest.fixture(scope="session")
@@ -30,8 +36,19 @@ def server() -> Iterator[S3Server]:
         yield running
 
 
-class TestRclone(ObjectTests, AttributeTests, DigestTests, CopyTests, RangeTests, FailureTests, UploadTests):
-    one_in = 8
+class TestRclone(
+    ObjectTests,
+    AttributeTests,
+    DigestTests,
+    CopyTests,
+    RangeTests,
+    FailureTests,
+    UploadTests,
+    ConcurrencyTests,
+    ReopeningTests,
+):
+    one_in = 9
+    impossible = frozenset({"test_attributes_are_as_large_as_8_kib", "test_odd_keys_are_there_after_reopening"})
 
     @pytest.fixture(autouse=True)
     def served(self, server: S3Server) -> None:
@@ -47,3 +64,14 @@ class TestRclone(ObjectTests, AttributeTests, DigestTests, CopyTests, RangeTests
             s3_secret_key=SECRET_KEY,
             conditions=False,
         )
+
+    def test_more_metadata_than_s3_keeps_is_refused(self, tmp_path: Path) -> None:
+        async def scenario() -> None:
+            async with self.backend(tmp_path) as store:
+                large = PutOptions(attributes=Attributes(metadata={"long": "x" * 2048}))
+                for body in (b"small", sample(LARGE)):
+                    with pytest.raises(InvalidMetadata, match="2048"):
+                        await store.put("key", body, large)
+                assert await found(store, "key") is None
+
+        asyncio.run(scenario())

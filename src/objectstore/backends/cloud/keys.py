@@ -11,7 +11,7 @@ from objectstore.errors import InvalidKey
 HIDDEN: Final = ".objectstore-"
 """Begins the names of what the store keeps for itself: parts on their way. No key begins so."""
 
-# No folder deeper than need be: there are servers on file systems that have trouble with them.
+# A folder for each upload, and none around them: it goes with its last part where folders are real.
 STAGING: Final = HIDDEN + "upload-"
 
 # What the library under us normalises away or refuses to spell in a path.

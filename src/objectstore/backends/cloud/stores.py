@@ -25,6 +25,7 @@ _FOREIGN: Final = (
     "came without an announced one."
 )
 _UPLOADS: Final = "Parts of uploads wait in the bucket under hidden names that begin with .objectstore-upload-."
+_METADATA: Final = "S3 takes at most 2 KiB of metadata with an object; more is refused."
 _NO_CONDITIONS: Final = "Conditions on writes are refused: conditions is false, since the service does not check them."
 _SAME_BYTES: Final = (
     "A condition is bound to the service's own etag, on S3 that of the bytes: of two that replace one version by the "
@@ -60,7 +61,7 @@ def bucket_store(
         credentials=credentials,
     )
     medium = S3Medium(with_botocore(settings, botocore_config_kwargs or {}))
-    notes = (_KEYS, _FOREIGN, _SAME_BYTES if conditions else _NO_CONDITIONS, _UPLOADS)
+    notes = (_KEYS, _FOREIGN, _METADATA, _SAME_BYTES if conditions else _NO_CONDITIONS, _UPLOADS)
     return CloudBackend(medium, Capabilities(name="BucketStore", conditions=conditions, digests=False, notes=notes))
 
 
