@@ -471,13 +471,13 @@ def test_a_full_child_is_named_and_nothing_is_kept() -> None:
 
 
 FIRST = ("a", "a/1", "a/2", "b/1", "c", "é")
-SECOND = (".objectstore-x", "a/1", "a/3", "b/1", "d/1/2", "\N{GRINNING FACE}")
+SECOND = ("a/1", "a/3", "b/1", "d/1/2", "objectstore-x", "\N{GRINNING FACE}")
 GONE = ("a/0", "e/1", "e/2", "zz")  # left over on the second child
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 100])
 @pytest.mark.parametrize("delimiter", ["", "/", "-", "1"])
-@pytest.mark.parametrize("prefix", ["", ".objectstore-", "a", "a/", "e"])
+@pytest.mark.parametrize("prefix", ["", "objectstore-", "a", "a/", "e"])
 def test_listings_have_each_key_once_and_in_order(prefix: str, delimiter: str, limit: int) -> None:
     async def scenario(mirror: Mirroring, first: Backend, second: Backend) -> None:
         for key in FIRST:

@@ -13,7 +13,7 @@ from typing import Final
 from objectstore.core.listing import prefix_end
 from objectstore.errors import Corrupted, InvalidKey
 
-RESERVED: Final = ".objectstore-mirror/"
+RESERVED: Final = "objectstore-mirror/"
 BEHIND: Final = prefix_end(RESERVED) or ""
 MARKS: Final = f"{RESERVED}marks/"
 ETAGS: Final = f"{RESERVED}etags/"
