@@ -28,7 +28,7 @@ def server() -> Iterator[S3Server]:
 
 
 class TestMoto(BackendConformance):
-    one_in = 9
+    one_in = 16
     # A thousand requests and more, for what the others show too.
     heavy = frozenset(
         {

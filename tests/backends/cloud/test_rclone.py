@@ -11,23 +11,25 @@ As S3 it takes at most 2 KiB of metadata.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from backends.cloud.s3_servers import ACCESS_KEY, SECRET_KEY, S3Server, rclone
+from objectstore.backends.cloud import backend, s3
 from objectstore.backends.cloud.backend import CloudBackend
 from objectstore.backends.cloud.stores import bucket_store
 from objectstore.errors import InvalidMetadata
 from objectstore.testing.suite.concurrency import ConcurrencyTests
 from objectstore.testing.suite.failures import FailureTests
-from objectstore.testing.suite.harness import LARGE, found, sample
-from objectstore.testing.suite.objects import AttributeTests, CopyTests, DigestTests, ObjectTests
+from objectstore.testing.suite.harness import LARGE, MIB, chunked, found, read, sample
+from objectstore.testing.suite.objects import FULL, AttributeTests, CopyTests, DigestTests, ObjectTests
 from objectstore.testing.suite.ranges import RangeTests
 from objectstore.testing.suite.reopening import ReopeningTests
 from objectstore.testing.suite.uploads import UploadTests
-from objectstore.values import Attributes, PutOptions
+from objectstore.values import Attributes, Bounded, PutOptions
 
 
 @pytest.fixture(scope="session")
@@ -73,5 +75,22 @@ class TestRclone(
                     with pytest.raises(InvalidMetadata, match="2048"):
                         await store.put("key", body, large)
                 assert await found(store, "key") is None
+
+        asyncio.run(scenario())
+
+    def test_a_body_in_parts_comes_back_and_is_copied(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(backend, "SPOOLED", 5 * MIB)
+        monkeypatch.setattr(s3, "_PART", 5 * MIB)
+
+        async def scenario() -> None:
+            data = sample(11 * MIB + 5)
+            options = PutOptions(attributes=FULL, expected={"sha-256": hashlib.sha256(data).digest()})
+            async with self.backend(tmp_path) as store:
+                info = await store.put("key", chunked(data), options)
+                assert await found(store, "key") == (info, data)
+                assert await read(store, "key", Bounded(5, 6 * MIB)) == data[5 : 6 * MIB]
+                copied = await store.copy("key", "other")
+                assert (copied.digests, copied.attributes) == (info.digests, FULL)
+                assert await found(store, "other") == (copied, data)
 
         asyncio.run(scenario())

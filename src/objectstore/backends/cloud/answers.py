@@ -38,7 +38,8 @@ def parse(body: bytes, root: str) -> ET.Element:
         raise Garbled(str(error)) from error
     for element in found.iter():
         element.tag = element.tag.rpartition("}")[2]
-    if found.tag != root:
+    # rclone leaves the end of some names away.
+    if found.tag.removesuffix("Result") != root.removesuffix("Result"):
         raise Garbled(f"it is <{found.tag}> and not <{root}>")
     return found
 
