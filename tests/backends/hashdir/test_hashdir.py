@@ -16,7 +16,7 @@ import pytest
 
 from objectstore.backends.hashdir import HashdirBackend
 from objectstore.backends.reading import read_all
-from objectstore.errors import ConfigurationError, NotFound
+from objectstore.errors import ConfigurationError, Corrupted, NotFound
 from objectstore.values import Attributes, Conditions, ListQuery, PutOptions
 
 T = TypeVar("T")
@@ -172,6 +172,19 @@ def test_a_process_that_dies_leaves_a_listing_that_agrees_with_the_files(
     command = [sys.executable, "-c", textwrap.dedent(DYING), os.fspath(tmp_path), step, action]
     assert run(command, check=False, timeout=60).returncode == 77
     with_backend(tmp_path, look)
+
+
+def test_an_index_that_is_damaged_is_told_when_it_is_opened(tmp_path: Path) -> None:
+    async def use(backend: HashdirBackend) -> None:
+        await backend.put("key", b"1")
+
+    with_backend(tmp_path, use)
+    (tmp_path / ".objectstore" / "keys.sqlite3").write_bytes(b"no database " * 1000)
+    with pytest.raises(Corrupted, match="database of HashdirStore is damaged"):
+        with_backend(tmp_path, use)
+    # It may be removed: what is lost is the listing.
+    (tmp_path / ".objectstore" / "keys.sqlite3").unlink()
+    with_backend(tmp_path, use)
 
 
 # Writes and deletes keys of its own and such as the other one writes as well.

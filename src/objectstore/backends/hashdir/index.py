@@ -7,13 +7,15 @@ the files tell which of them are objects; what other programs do to files cannot
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
+from objectstore.backends.filesystem.locks import Locks
 from objectstore.backends.sqlite.failures import translating
 from objectstore.core.listing import PageBuilder, after, group_of
 from objectstore.values import ListPage, ListQuery, ObjectInfo
@@ -23,30 +25,39 @@ _FROM: Final = "SELECT key FROM keys WHERE key >= ? ORDER BY key"
 
 
 class KeyIndex:
-    """The index in the file `path`, open from construction to `close`. May be used by any thread."""
+    """The index in the file `path`, open from construction to `close`. May be used by any thread.
+
+    Processes write one after the other, by a lock in the folder `locks` beside it: before SQLite 3.51.3 a checkpoint
+    beside a commit could, once in a very long while, damage a database (https://sqlite.org/wal.html#walresetbug).
+    """
 
     def __init__(self, store: str, path: Path) -> None:
         self._store = store
         self._path = path
         self._turn = threading.Lock()
-        with translating(store):
-            self._connection = self._connect()
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("CREATE TABLE IF NOT EXISTS keys (key TEXT PRIMARY KEY) WITHOUT ROWID")
+        self._folder = os.open(path.parent / "locks", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            with self._writing():
+                self._connection = self._prepared()
+        except BaseException:
+            os.close(self._folder)
+            raise
 
     def close(self) -> None:
-        self._connection.close()
+        with self._writing():
+            self._connection.close()
+        os.close(self._folder)
 
     def add(self, key: str) -> None:
         """Have the key in the index, on disk for good."""
-        with self._turn, translating(self._store):
+        with self._writing():
             if self._connection.execute("SELECT 1 FROM keys WHERE key = ?", (key,)).fetchone() is None:
                 self._connection.execute("PRAGMA synchronous = FULL")
                 self._connection.execute("INSERT OR IGNORE INTO keys VALUES (?)", (key,))
 
     def remove(self, key: str) -> None:
         # That a key too many comes back after a power cut does no harm, so this need not wait for the disk.
-        with self._turn, translating(self._store):
+        with self._writing():
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.execute("DELETE FROM keys WHERE key = ?", (key,))
 
@@ -58,6 +69,21 @@ class KeyIndex:
             while builder.position is not None and not _walk(connection, builder, query, describe):
                 pass
         return builder.page()
+
+    def _prepared(self) -> sqlite3.Connection:
+        connection = self._connect()
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("CREATE TABLE IF NOT EXISTS keys (key TEXT PRIMARY KEY) WITHOUT ROWID")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with self._turn, Locks(self._folder).holding("keys"), translating(self._store):
+            yield
 
     def _connect(self) -> sqlite3.Connection:
         # Autocommit: each statement is a transaction.

@@ -59,10 +59,12 @@ class Database:
         self.longest: int = self._writer.getlimit(sqlite3.SQLITE_LIMIT_LENGTH)  # bytes of one row
 
     def close(self) -> None:
-        # The last one to close brings the log into the database.
-        with self._turn():
-            for connection in (*self._idle, self._writer):
-                connection.close()
+        try:
+            # The last one to close brings the log into the database.
+            with self._turn():
+                self._close_all()
+        except Unavailable:
+            self._close_all()
         os.close(self._folder)
 
     @property
@@ -113,6 +115,10 @@ class Database:
                 yield connection
         finally:
             self.end_reading(connection)
+
+    def _close_all(self) -> None:
+        for connection in (*self._idle, self._writer):
+            connection.close()
 
     @contextmanager
     def _turn(self) -> Iterator[None]:

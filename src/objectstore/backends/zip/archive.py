@@ -84,7 +84,8 @@ class Archive:
         Raises what concerns them all; none of those that have not been told of is there then.
         """
         with self._locked() as fd:
-            if _signature(os.fstat(fd)) != self.directory.signature:
+            # One who died may have changed the file and neither its size nor, by a coarse clock, its time.
+            if self._journal.is_there() or _signature(os.fstat(fd)) != self.directory.signature:
                 self.directory = self._read(fd)
             wanted = self._acceptable(additions)
             if wanted:
