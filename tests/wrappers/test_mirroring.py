@@ -593,6 +593,17 @@ def test_a_mark_of_a_dead_process_is_taken_over() -> None:
     run(scenario, MemoryBackend(), MemoryBackend())
 
 
+def test_a_change_that_failed_keeps_no_other_process_waiting() -> None:
+    async def scenario(mirror: Mirroring, *_: Backend) -> None:
+        with pytest.raises(Unavailable, match="child 1"):
+            await mirror.put("key", NEW)
+        found = await mirror.children[1].mark("key")
+        assert found is not None
+        assert replace(found[0], host="elsewhere").dead
+
+    run(scenario, MemoryBackend(), Faulty(MemoryBackend(), [Fault("put", at=Chunk(100))]))
+
+
 def test_a_mark_of_a_living_change_is_waited_for_and_then_complained_of(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(changes, "_PATIENCE", 0)
 

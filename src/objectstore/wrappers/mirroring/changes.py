@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -27,6 +27,7 @@ class _Place:
     """The mark on one child."""
 
     child: Child
+    mark: Mark
     etag: str
     inherited: Mark | None  # what an earlier change left here
     settled: bool = False  # the child is known to hold what the first one does
@@ -78,11 +79,14 @@ class Change:
             raise self._first.told(error, "so nothing was changed") from error
 
     async def end(self) -> None:
-        """Remove the marks of settled children.
+        """Remove the marks of settled children, and say on the others that nobody is at the change any more.
 
         Raises:
             Unavailable: another process took this one for dead, and the two may have met; marks say so again.
         """
+        for place in self._places:
+            if not place.settled:
+                await self._leave(place)
         overtaken = [place.child for place in self._places if place.settled and not await self._unmarked(place)]
         if overtaken:
             raise Unavailable(
@@ -101,7 +105,7 @@ class Change:
                 if found is None or not lock or self._dead(*found):
                     etag = await child.put_mark(mark, over)
                     self._seen.pop(self.key, None)
-                    return _Place(child, etag, None if found is None else found[0])
+                    return _Place(child, mark, etag, None if found is None else found[0])
                 if time.monotonic() > waited_until:
                     raise Unavailable(f"another process is at {self.key!r}, or was when it ended", retry_after=1)
                 await asyncio.sleep(_POLL)
@@ -119,13 +123,18 @@ class Change:
             return time.monotonic() - since > _LEASE
         return dead
 
+    async def _leave(self, place: _Place) -> None:
+        # Where this does not arrive, other processes wait until they can take this one for dead.
+        with suppress(ObjectStoreError):
+            place.etag = await place.child.put_mark(replace(place.mark, process=""), place.etag)
+
     async def _unmarked(self, place: _Place) -> bool:
         try:
             await place.child.remove_mark(self.key, place.etag)
         except (NotFound, PreconditionFailed):
             await self._mark_again(place.child)
             return False
-        except AWAY as error:
+        except ObjectStoreError as error:
             # Nothing is wrong but that this child will not be trusted until the next change or check.
             _log.warning("%s: the mark on %r could not be removed: %s", place.child.name, self.key, error)
         return True

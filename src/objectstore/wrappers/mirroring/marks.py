@@ -8,6 +8,7 @@ import os
 import secrets
 import socket
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Final
 
 from objectstore.core.listing import prefix_end
@@ -19,7 +20,16 @@ MARKS: Final = f"{RESERVED}marks/"
 ETAGS: Final = f"{RESERVED}etags/"
 UPLOADS: Final = f"{RESERVED}uploads/"
 
-_HOST: Final = socket.gethostname()
+
+def _host() -> str:
+    # Containers may share a name, and count their processes each for itself.
+    try:
+        return f"{socket.gethostname()} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return socket.gethostname()
+
+
+_HOST: Final = _host()
 _PROCESS: Final = secrets.token_hex(8)  # tells this process from an earlier one with its number
 _live: Final[set[str]] = set()  # changes that this process is making now
 
@@ -33,11 +43,13 @@ class Mark:
     change: str
     host: str
     pid: int
-    process: str
+    process: str  # empty: whoever put it is done, and left it because something is missing here
 
     @property
     def dead(self) -> bool | None:
         """Whether nobody is at the change any more; None when that cannot be told from this machine."""
+        if not self.process:
+            return True
         if self.host != _HOST:
             return None
         if self.pid == os.getpid():
