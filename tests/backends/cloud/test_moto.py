@@ -10,12 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
 
 from backends.cloud.s3_servers import ACCESS_KEY, SECRET_KEY, S3Server, moto
 from objectstore.backends.cloud.backend import CloudBackend
 from objectstore.backends.cloud.stores import bucket_store
 from objectstore.errors import AlreadyExists, PreconditionFailed
 from objectstore.testing.conformance import BackendConformance
+from objectstore.testing.machine import machine
 from objectstore.testing.suite.concurrency import CREATE
 from objectstore.testing.suite.harness import LARGE, SMALL, sample, settle
 from objectstore.values import Conditions, PutOptions
@@ -25,6 +28,13 @@ from objectstore.values import Conditions, PutOptions
 def server() -> Iterator[S3Server]:
     with moto() as running:
         yield running
+
+
+def opened(server: S3Server, folder: Path) -> CloudBackend:
+    """A store on the bucket that goes by the folder's name."""
+    bucket = folder.name[:60].strip("_").replace("_", "-").lower()
+    server.make_bucket(bucket)
+    return bucket_store(bucket, endpoint_url=server.url, s3_access_key=ACCESS_KEY, s3_secret_key=SECRET_KEY)
 
 
 class TestMoto(BackendConformance):
@@ -49,9 +59,7 @@ class TestMoto(BackendConformance):
         self.server = server
 
     def backend(self, folder: Path) -> CloudBackend:
-        bucket = folder.name[:60].strip("_").replace("_", "-").lower()
-        self.server.make_bucket(bucket)
-        return bucket_store(bucket, endpoint_url=self.server.url, s3_access_key=ACCESS_KEY, s3_secret_key=SECRET_KEY)
+        return opened(self.server, folder)
 
     @pytest.mark.parametrize("size", [SMALL, LARGE])
     def test_of_many_in_two_stores_with_other_bytes_one_wins(self, tmp_path: Path, size: int) -> None:
@@ -68,3 +76,17 @@ class TestMoto(BackendConformance):
                 assert await one.head("key") == await other.head("key") == records[0]
 
         asyncio.run(scenario())
+
+
+def test_a_bucket_does_as_the_model(server: S3Server) -> None:
+    def opener(folder: Path) -> CloudBackend:
+        return opened(server, folder)
+
+    fewer = settings(
+        max_examples=12,
+        stateful_step_count=20,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    run_state_machine_as_test(machine(opener), settings=fewer)
