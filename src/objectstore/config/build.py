@@ -7,14 +7,16 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import PurePath
-from typing import Final
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Final
 
 from objectstore.backends.contract import Backend
-from objectstore.config.schema import StoreConfig, load
 from objectstore.config.settings import Settings
 from objectstore.errors import ConfigurationError
 from objectstore.wrappers.shared import Shared
+
+if TYPE_CHECKING:
+    from objectstore.config.schema import StoreConfig
 
 _USER: Final = re.compile(r"(\w://)[^/@\s]+@")
 _log: Final = logging.getLogger("objectstore.config")
@@ -26,8 +28,7 @@ def open_backend(settings: Settings) -> Backend:
     Raises:
         ConfigurationError: it cannot be had, or not by so many processes.
     """
-    described = settings.storage_config
-    config = None if described is None else load(described, os.environ, settings.storage_name)
+    config = None if settings.storage_config is None else _described(settings.storage_config, settings.storage_name)
     backend = _of_folder(settings) if config is None else build(config)
     capabilities = backend.capabilities
     if settings.workers > 1 and not capabilities.shared:
@@ -43,6 +44,13 @@ def open_backend(settings: Settings) -> Backend:
             capabilities.name,
         )
     return backend
+
+
+def _described(path: Path, name: str | None) -> StoreConfig:
+    # YAML and the table of types take a server as long to import as an index of a million objects takes to open.
+    from objectstore.config.schema import load
+
+    return load(path, os.environ, name)
 
 
 def build(config: StoreConfig) -> Backend:
