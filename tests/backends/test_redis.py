@@ -80,7 +80,7 @@ def test_it_does_as_the_model(running: RedisServer) -> None:
         return RedisBackend(running.url)
 
     steps = settings(
-        max_examples=25,
+        max_examples=12,
         stateful_step_count=30,
         deadline=None,
         derandomize=True,

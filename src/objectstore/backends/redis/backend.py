@@ -276,7 +276,9 @@ class RedisBackend:
             count = min(BLOCK, stop - at)
             data = await self._server.run(scripts.READ, (name,), state, at, count, int(at + count == stop))
             if data is None:
-                raise Corrupted(f"{info.key!r} was overwritten by another program while it was read; read it again")
+                raise Corrupted(
+                    f"{info.key!r} was replaced by another program, or while its reader paused: read it again"
+                )
             yield data
 
     async def _copy_through(
