@@ -22,9 +22,8 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from datetime import datetime
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
@@ -40,7 +39,6 @@ from objectstore.errors import (
     ObjectStoreError,
     PreconditionFailed,
     Unavailable,
-    UploadNotFound,
 )
 from objectstore.values import (
     UNCONDITIONAL,
@@ -52,16 +50,14 @@ from objectstore.values import (
     GetOptions,
     Inline,
     ObjectInfo,
-    Part,
     PutOptions,
     Reading,
     Streamed,
-    Upload,
-    UploadPage,
 )
 from objectstore.wrappers.caching.entry import Entry, dump_head, name_of
 from objectstore.wrappers.caching.flight import Flight
 from objectstore.wrappers.caching.shelf import Shelf
+from objectstore.wrappers.caching.uploads import CachedUploads
 from objectstore.wrappers.forwarding import COPY, GET, PUT, Forwarding
 
 T = TypeVar("T")
@@ -112,7 +108,7 @@ class Caching(Forwarding):
 
     @property
     def uploads(self) -> Uploads:
-        return _CachedUploads(self, self._inner.uploads)
+        return CachedUploads(self._inner.uploads, self)
 
     async def __aenter__(self) -> Self:
         able = self._cache.capabilities
@@ -403,7 +399,7 @@ class Caching(Forwarding):
         if not await shelf.remove([flight.name]) or not await shelf.reserve(size):
             return False
         kept = False
-        source = _Watched(body)
+        source = _Source(body)
         try:
             stored = await self._cache.put(flight.name, _joined(head, source), PutOptions(size=size))
             kept = not flight.stale
@@ -437,8 +433,8 @@ class Caching(Forwarding):
             self._large.popitem(last=False)
 
 
-class _Watched:
-    """Chunks as they are taken, and whether their source failed or came to its end."""
+class _Source:
+    """The chunks of a body as they are taken, and whether it failed or came to its end."""
 
     def __init__(self, source: AsyncIterator[bytes]) -> None:
         self._source = source
@@ -455,7 +451,7 @@ class _Watched:
             raise
 
 
-async def _joined(head: bytes, body: _Watched) -> AsyncIterator[bytes]:
+async def _joined(head: bytes, body: _Source) -> AsyncIterator[bytes]:
     yield head
     async for chunk in body:
         yield chunk
@@ -468,40 +464,3 @@ async def _one(data: bytes) -> AsyncIterator[bytes]:
 def _check_whole(received: int, wanted: int, key: str) -> None:
     if received != wanted:
         raise Corrupted(f"the main store gave {received} bytes of {key!r} instead of {wanted}")
-
-
-class _CachedUploads:
-    """The main store's uploads; what is completed is cached no more."""
-
-    def __init__(self, caching: Caching, inner: Uploads) -> None:
-        self._caching = caching
-        self._inner = inner
-
-    async def begin(self, key: str, options: PutOptions) -> Upload:
-        return await self._inner.begin(key, options)
-
-    async def put_part(self, upload_id: str, number: int, body: Body, options: PutOptions) -> Part:
-        return await self._inner.put_part(upload_id, number, body, options)
-
-    async def get(self, upload_id: str) -> Upload:
-        return await self._inner.get(upload_id)
-
-    async def complete(self, upload_id: str, parts: Sequence[tuple[int, str]]) -> ObjectInfo:
-        # A completion goes on when its caller has gone, and what was cached ends with it, not with the caller.
-        return await asyncio.shield(self._caching.start(self._complete(upload_id, parts)))
-
-    async def _complete(self, upload_id: str, parts: Sequence[tuple[int, str]]) -> ObjectInfo:
-        keys: list[str] = []
-        with suppress(UploadNotFound):  # it may be completed, which is no reason to fail
-            keys.append((await self._inner.get(upload_id)).key)
-        async with self._caching.changing(keys):
-            return await self._inner.complete(upload_id, parts)
-
-    async def abort(self, upload_id: str) -> None:
-        await self._inner.abort(upload_id)
-
-    async def list(self, *, prefix: str = "", start: str = "", limit: int = 100) -> UploadPage:
-        return await self._inner.list(prefix=prefix, start=start, limit=limit)
-
-    async def expire(self, before: datetime) -> int:
-        return await self._inner.expire(before)
