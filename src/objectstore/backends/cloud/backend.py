@@ -113,12 +113,14 @@ class CloudBackend:
         name = self._capabilities.name
         try:
             await self._medium.open()
-        except BucketMissing as error:
+        except (BucketMissing, NotFound) as error:
             raise ConfigurationError(f"{name}: there is no such bucket; create it, or correct its name") from error
         except Denied as error:
             raise ConfigurationError(
                 f"{name}: {error}; correct the access key and its secret, or its rights"
             ) from error
+        except Unsupported as error:
+            raise ConfigurationError(f"{name}: {error}") from error
         except Unavailable as error:
             raise ConfigurationError(f"{name}: {error}; correct the endpoint, or start the service") from error
         return self

@@ -10,6 +10,7 @@ from typing import Final
 from obstore.exceptions import (
     AlreadyExistsError,
     BaseError,
+    InvalidPathError,
     NotSupportedError,
     PermissionDeniedError,
     PreconditionError,
@@ -29,6 +30,7 @@ from objectstore.errors import (
 RETRY_AFTER: Final = 1.0  # seconds, where the service names no time
 
 _STATUS: Final = re.compile(r"status code: (\d{3})")
+_PATH: Final = re.compile(r'path: "(.*)"')
 _CODE: Final = re.compile(r"<Code>\s*([A-Za-z0-9.]{1,60})\s*</Code>")
 _KEYS: Final = frozenset({"KeyTooLongError", "InvalidArgument", "InvalidURI", "InvalidObjectName", "InvalidUri"})
 _FULL: Final = frozenset({"QuotaExceeded", "XMinioStorageFull", "InsufficientCapacity", "EntityTooLargeForQuota"})
@@ -115,6 +117,12 @@ def _translated(name: str, key: str, error: Exception) -> Exception:
             return Refused(str(status and status[1]))
         case PermissionDeniedError() | UnauthenticatedError():
             return of_status(name, 403, code, key)
+        case InvalidPathError():
+            named = _PATH.search(text)
+            return Unsupported(
+                f"{name}: an object in the bucket has a name that obstore cannot spell"
+                f"{f', {named[1][:80]!r}' if named else ''}; rename or remove it"
+            )
         case NotSupportedError():
             return Unsupported(f"{name} cannot do this")
         case _ if "non-partial response" in text or "NotPartial" in text:

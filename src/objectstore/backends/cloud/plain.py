@@ -123,7 +123,10 @@ class ObstoreMedium:
         folder = prefix.rpartition("/")[0]
         with translating(self.name):
             stream = obstore.list(
-                self._store, folder or None, offset=before(max(prefix, start)) or None, chunk_size=min(limit + 1, _PAGE)
+                self._store,
+                folder or None,
+                offset=_spelled(before(max(prefix, start))) or None,
+                chunk_size=min(limit + 1, _PAGE),
             )
             end = prefix_end(prefix) if prefix else None
             while len(names) <= limit:
@@ -207,6 +210,16 @@ def before(start: str) -> str:
     previous = "\ud7ff" if last == "\ue000" else chr(ord(last) - 1)
     # Without one in front of a space: that would be a control character.
     return start[:-1] if last == " " else start[:-1] + previous + _LAST
+
+
+def _spelled(start: str) -> str:
+    """As much of `start` as the library takes for a path."""
+    segments: list[str] = []
+    for segment in start.split("/"):
+        if segment in {"", ".", ".."}:
+            break
+        segments.append(segment)
+    return "/".join(segments)
 
 
 def _mode(mode: Mode) -> Any:
