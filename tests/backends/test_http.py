@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from backends.flat_memory import SIZE, assert_get_is_flat
 from backends.nginx_server import Nginx, running_nginx
 from objectstore.backends.contract import Backend
 from objectstore.backends.http import HttpBackend
@@ -147,6 +148,16 @@ class TestAnswers:
 
         on(HttpBackend(nginx.url), followed)
         on(HttpBackend(nginx.url, follow_redirects=False), refused)
+
+
+def test_large_bodies_are_not_held(nginx: Nginx) -> None:
+    with (nginx.files / "key").open("wb") as file:
+        file.truncate(SIZE)
+
+    async def scenario(backend: Backend) -> None:
+        await assert_get_is_flat(backend, "key")
+
+    on(HttpBackend(nginx.url), scenario)
 
 
 class TestKeys:

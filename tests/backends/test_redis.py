@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from backends.flat_memory import assert_get_is_flat, assert_put_is_flat
 from backends.redis_server import RedisServer, running_redis
 from objectstore.backends.contract import Backend
 from objectstore.backends.reading import chunks, read_all
@@ -209,6 +210,14 @@ class TestOtherPrograms:
                     assert got < reading.stop - reading.start
 
         on(server.url, scenario)
+
+
+def test_large_bodies_are_not_held(server: RedisServer) -> None:
+    async def scenario(backend: Backend) -> None:
+        await assert_put_is_flat(backend, "key")
+        await assert_get_is_flat(backend, "key")
+
+    on(server.url, scenario)
 
 
 def test_nothing_is_left_of_readings_and_writings(server: RedisServer) -> None:

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import rule, run_state_machine_as_test
 
+from backends.flat_memory import assert_get_is_flat, assert_put_is_flat
 from client.scripted import Act, answer, failure, scripted
 from objectstore.backends.contract import Backend
 from objectstore.backends.rest import RestBackend
@@ -169,6 +170,14 @@ def test_a_body_with_another_digest_is_not_stored_there(server: Server, announce
         with pytest.raises(DigestMismatch):
             await backend.put("key", chunked(sample(3 * MIB)), options)
         assert await keys(backend) == []
+
+    on(RestBackend(server.url, server.token), scenario)
+
+
+def test_large_bodies_are_not_held(server: Server) -> None:
+    async def scenario(backend: Backend) -> None:
+        await assert_put_is_flat(backend, "key")
+        await assert_get_is_flat(backend, "key")
 
     on(RestBackend(server.url, server.token), scenario)
 
