@@ -183,10 +183,13 @@ def test_a_folder_for_parts_that_another_user_made_is_refused(
         on(MediaBackend(service.url, token=service.token), nothing)
 
 
-def test_a_medium_whose_bytes_cannot_be_sent_is_not_left(service: Mediastore) -> None:
+@pytest.mark.parametrize(("status", "error"), [(403, InternalError), (503, Unavailable)])
+def test_a_medium_whose_bytes_cannot_be_sent_is_not_left(
+    service: Mediastore, status: int, error: type[Exception]
+) -> None:
     async def scenario(backend: Backend) -> None:
-        service.failing["/bucket"] = 403
-        with pytest.raises(InternalError):
+        service.failing["/bucket"] = status
+        with pytest.raises(error):
             await backend.put("key", b"1")
         assert service.media == {}
 

@@ -255,6 +255,8 @@ class MediaBackend:
         if not signed:
             return
         if url is None:
+            with suppress(ObjectStoreError):
+                await self._service.delete(info.key)
             raise InternalError("the mediastore gave no address to send the bytes of an object to")
         try:
             await self._service.send(url, _awaited(spool), spool.size)

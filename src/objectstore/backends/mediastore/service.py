@@ -23,6 +23,7 @@ _TAKEN: Final = frozenset({"dump", "search", "create", "read", "delete", "url", 
 # The service does not say what is absent but by the name of the exception.
 _ABSENT: Final = "DoesNotExist"
 _GROUP: Final = 3 * 64 * 1024  # bytes that are encoded at once: whole groups of three
+_BUSY: Final = frozenset({408, 429, 502, 503, 504})
 _SHOWN: Final = 200  # characters
 
 
@@ -107,6 +108,8 @@ class Service:
         with translated(host):
             # It bears its own signature: no other credential is to go along.
             response = await client.put(url, content=blocks, headers={"content-length": str(size)})
+        if response.status_code in _BUSY:
+            raise error_of(response, "")
         if not response.is_success:
             raise InternalError(f"{host} answered {response.status_code} to the bytes of an object")
 
@@ -148,7 +151,7 @@ class Service:
             sent["authorization"] = f"Bearer {self._token}"
         with translated(self._host):
             response = await client.request(method, self._base + path, content=content, headers=sent)
-        if response.status_code in {408, 429, 502, 503, 504}:
+        if response.status_code in _BUSY:
             raise error_of(response, key)
         return response
 
