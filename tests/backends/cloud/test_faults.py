@@ -185,3 +185,24 @@ def test_readings_left_early_keep_no_connection(server: S3Server) -> None:
             await proxy.idle.wait()
 
     asyncio.run(scenario())
+
+
+def test_details_that_cannot_be_had_are_one_error_and_leave_no_task(server: S3Server) -> None:
+    async def scenario() -> None:
+        async with _behind(server, _bucket()) as (store, proxy):
+            for number in range(20):
+                await store.put(f"key-{number}", b"1")
+            listed = store._medium.list
+
+            async def then_trouble(*query: Any, **told: Any) -> Any:
+                names = await listed(*query, **told)
+                await proxy.make("cut")
+                return names
+
+            store._medium.list = then_trouble  # type: ignore[method-assign]  # the moment in between
+            with pytest.raises(Unavailable):
+                await store.list(ListQuery(details=True))
+            names = [repr(task.get_coro()) for task in asyncio.all_tasks()]
+            assert not [name for name in names if "_each" in name]
+
+    asyncio.run(scenario())

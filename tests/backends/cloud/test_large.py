@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 
 from backends.cloud.s3_servers import ACCESS_KEY, SECRET_KEY, S3Server, moto
-from objectstore.backends.cloud import backend, s3
+from objectstore.backends.cloud import s3, taking
 from objectstore.backends.cloud.backend import CloudBackend
 from objectstore.backends.cloud.s3 import S3Medium
 from objectstore.backends.cloud.service import Ask
@@ -35,7 +35,7 @@ def server() -> Iterator[S3Server]:
 @pytest.fixture
 def run(server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Runs a scenario on a bucket of its own, where parts begin at 5 MiB; no unfinished upload may be left of it."""
-    monkeypatch.setattr(backend, "SPOOLED", 5 * MIB)
+    monkeypatch.setattr(taking, "SPOOLED", 5 * MIB)
     monkeypatch.setattr(s3, "_PART", 5 * MIB)
     bucket = tmp_path.name[:60].strip("_").replace("_", "-").lower()
     server.make_bucket(bucket)

@@ -12,7 +12,7 @@ import pytest
 from obstore.store import S3Store
 
 from backends.cloud.s3_servers import ACCESS_KEY, SECRET_KEY, S3Server, moto
-from objectstore.backends.cloud import backend
+from objectstore.backends.cloud import taking
 from objectstore.backends.cloud.backend import CloudBackend
 from objectstore.backends.cloud.plain import ObstoreMedium, before
 from objectstore.backends.cloud.settings import Patience
@@ -83,7 +83,7 @@ class TestPlain(BackendConformance):
 @pytest.fixture
 def run(server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Runs a scenario on a bucket of its own, where parts begin at 5 MiB."""
-    monkeypatch.setattr(backend, "SPOOLED", 5 * MIB)
+    monkeypatch.setattr(taking, "SPOOLED", 5 * MIB)
 
     def runner(scenario: Callable[[CloudBackend], Any]) -> None:
         async def with_store() -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from backends.cloud.s3_servers import ACCESS_KEY, SECRET_KEY, S3Server, rclone
-from objectstore.backends.cloud import backend, s3
+from objectstore.backends.cloud import s3, taking
 from objectstore.backends.cloud.backend import CloudBackend
 from objectstore.backends.cloud.stores import bucket_store
 from objectstore.errors import InvalidMetadata
@@ -79,7 +79,7 @@ class TestRclone(
         asyncio.run(scenario())
 
     def test_a_body_in_parts_comes_back_and_is_copied(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(backend, "SPOOLED", 5 * MIB)
+        monkeypatch.setattr(taking, "SPOOLED", 5 * MIB)
         monkeypatch.setattr(s3, "_PART", 5 * MIB)
 
         async def scenario() -> None:

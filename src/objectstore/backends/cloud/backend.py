@@ -24,13 +24,13 @@ from objectstore.backends.cloud.listing import page_of
 from objectstore.backends.cloud.medium import OVERWRITE, Create, Decide, Medium, Mode, Opened, Replace
 from objectstore.backends.cloud.records import ENTRY, Found, fields_of
 from objectstore.backends.cloud.spool import Spool
+from objectstore.backends.cloud.taking import IN_HAND, Taking
 from objectstore.backends.cloud.uploads import BucketUploads
 from objectstore.backends.contract import Uploads
 from objectstore.backends.reading import chunks
 from objectstore.core.conditions import check_read, check_source, check_write
-from objectstore.core.digests import Digester, check_digests
 from objectstore.core.ranges import resolve
-from objectstore.core.streams import blocks, sized
+from objectstore.core.streams import sized
 from objectstore.errors import (
     ConfigurationError,
     Corrupted,
@@ -66,8 +66,6 @@ _PUT: Final = PutOptions()
 _GET: Final = GetOptions()
 _COPY: Final = CopyOptions()
 
-IN_HAND: Final = 512 * 1024  # bytes of a body kept in memory; more go to a temporary file first
-SPOOLED: Final = 16 * 1024 * 1024  # bytes of a body written by one request, its digest known before
 _TRIES: Final = 8  # of a write whose object is changed by others again and again
 _AT_ONCE: Final = 16  # requests for the details of a page, or the keys of a deletion
 
@@ -134,7 +132,7 @@ class CloudBackend:
 
     async def put(self, key: str, body: Body, options: PutOptions = _PUT) -> ObjectInfo:
         name = await self._written(key, options.conditions)
-        taking = _Taking(sized(body, options.size), options)
+        taking = Taking(sized(body, options.size), options)
         current = await self._current(name)
         _check(options.conditions, key, current)
         async with Spool() as spool:
@@ -265,7 +263,7 @@ class CloudBackend:
         raise _crowded(key)
 
     async def _write_large(
-        self, key: str, name: str, first: Spool, taking: _Taking, options: PutOptions, current: Found | None
+        self, key: str, name: str, first: Spool, taking: Taking, options: PutOptions, current: Found | None
     ) -> ObjectInfo:
         # What is kept with the object is told at its beginning, when only announced digests are known.
         info = self._new(key, 0, options.expected, options, current)
@@ -391,53 +389,6 @@ class CloudBackend:
             )
 
 
-class _Taking:
-    """A body as it is taken in: counted, and digested as far as its digests are of use."""
-
-    def __init__(self, source: AsyncIterator[bytes], options: PutOptions) -> None:
-        self._source = blocks(source, IN_HAND)
-        self._expected = options.expected
-        self._digester = Digester({*options.digests, *options.expected})
-        self.size = 0
-        self.ended = False
-
-    async def begin(self, spool: Spool) -> bytes | Spool:
-        """All of a small body; of a large one its beginning, in `spool`."""
-        held: bytes | None = None
-        async for block in self._source:
-            self._count(block)
-            if held is None:
-                held = block
-                continue
-            if not spool.size:
-                await spool.add(held)
-            await spool.add(block)
-            if spool.size >= SPOOLED:
-                return spool
-        self.ended = True
-        check_digests(self._expected, self._digester.digests())
-        if spool.size or (held is not None and len(held) > 2 * IN_HAND):
-            return spool if spool.size else held or b""
-        return held or b""
-
-    async def rest(self) -> AsyncIterator[bytes]:
-        """What follows. Raises DigestMismatch at its end."""
-        async for block in self._source:
-            if self._expected:
-                self._digester.update(block)
-            self.size += len(block)
-            yield block
-        if self._expected:
-            check_digests(self._expected, self._digester.digests())
-
-    def digests(self) -> Mapping[str, bytes]:
-        return self._digester.digests()
-
-    def _count(self, block: bytes) -> None:
-        self._digester.update(block)
-        self.size += len(block)
-
-
 def _check(conditions: Conditions, key: str, current: Found | None) -> None:
     check_write(conditions, key, None if current is None else current.info(key))
 
@@ -475,6 +426,11 @@ async def _each(call: Callable[[str], Awaitable[T]], keys: Sequence[str]) -> lis
         async with turns:
             return await call(key)
 
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(key)) for key in keys]
-    return [task.result() for task in tasks]
+    tasks = [asyncio.create_task(one(key)) for key in keys]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        # Of several errors the first is told; nothing goes on behind the caller's back.
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
