@@ -121,7 +121,8 @@ def test_programs_are_told_in_json(here: Path) -> None:
     assert summary.pop("seconds") > 0
     assert summary.pop("rate") > 0
     assert summary == {
-        "event": "summary", "copied": 3, "skipped": 0, "deleted": 0, "failed": 0, "bytes": 6, "complete": True
+        "event": "summary", "copied": 3, "skipped": 0, "deleted": 0, "failed": 0, "bytes": 6, "complete": True,
+        "stopped": None,
     }  # fmt: skip
 
 
@@ -148,6 +149,8 @@ def test_what_fails_is_listed_at_the_end_and_by_the_exit_code(here: Path) -> Non
 
 def test_nothing_is_deleted_after_a_failure_and_that_is_told(here: Path) -> None:
     put(here / "new", "a/../b")
+    out, _ = copy(here, "new", "old", "--delete", "--json", code=1)
+    assert events(out)[-1]["stopped"]["reason"] == "3 objects that only the target has were not deleted"
     _, err = copy(here, "new", "old", "--delete", code=1)
     assert err.splitlines()[-1] == (
         "objectstore: 3 objects that only the target has were not deleted: "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
@@ -27,7 +28,17 @@ from objectstore.errors import (
 from objectstore.testing.faults import After, Chunk, Fault, Faulty
 from objectstore.testing.suite.harness import Stalling, chunked, sample
 from objectstore.transfer import Copied, Deleted, Skipped, Summary, copy_store
-from objectstore.values import Attributes, Body, GetOptions, ObjectInfo, PutOptions, Reading, Streamed
+from objectstore.values import (
+    Attributes,
+    Body,
+    GetOptions,
+    ListPage,
+    ListQuery,
+    ObjectInfo,
+    PutOptions,
+    Reading,
+    Streamed,
+)
 from objectstore.wire.retries import Retries
 from objectstore.wrappers.forwarding import GET, PUT, Forwarding
 from transfer.stores import Plain, Record, Unlisted, Vanishing, contents, options, run
@@ -537,3 +548,32 @@ def test_an_error_of_who_is_told_is_raised_as_it_is() -> None:
 
     with pytest.raises(BrokenPipeError):
         run(copy_store(MemoryBackend(OBJECTS), MemoryBackend(), options(), Record(broken)))
+
+
+class Endless(MemoryBackend):
+    """Has as many keys as one likes, in no memory."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self._count = count
+
+    async def list(self, query: ListQuery) -> ListPage:
+        first = int(query.start or 0)
+        last = min(first + query.limit, self._count)
+        keys = tuple(f"{number:09}" for number in range(first, last))
+        now = datetime(2026, 1, 1, tzinfo=UTC)
+        infos = tuple(ObjectInfo(key=key, size=1, etag="e", created=now, modified=now) for key in keys)
+        return ListPage(keys=keys, objects=infos, next_start=f"{last:09}" if last < self._count else None)
+
+
+def test_memory_does_not_grow_with_the_number_of_keys() -> None:
+    def peak(count: int) -> int:
+        tracemalloc.start()
+        try:
+            assert counts(run(copy_store(Endless(count), Endless(count), options()))) == (0, count, 0, 0)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(4000)  # what is made once
+    assert peak(16_000) < 1.5 * peak(4000)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from objectstore.cli.exits import FAILED, TERMINATED, code_of, reported
+from objectstore.cli.exits import FAILED, OK, TERMINATED, code_of, reported
 from objectstore.cli.output import Json, Output, Quiet, complain, human_size, in_words
 from objectstore.cli.progress import Meter, metered
 from objectstore.errors import ConfigurationError
@@ -180,6 +180,7 @@ class _Teller:
                     "seconds": seconds,
                     "rate": summary.bytes / seconds,
                     "complete": summary.complete and not remark,
+                    "stopped": _told(summary.stopped),
                 }
             )
             return
@@ -208,6 +209,10 @@ def _document(event: Event, *, dry_run: bool) -> dict[str, object] | None:
             return None
 
 
+def _told(stopped: Stopped | None) -> dict[str, object] | None:
+    return None if stopped is None else {"reason": stopped.reason, "error": details(stopped.error)}
+
+
 def _report(summary: Summary, out: Output) -> int:
     """What went wrong, at the end where it is seen; the exit code."""
     if not out.json:
@@ -215,14 +220,8 @@ def _report(summary: Summary, out: Output) -> int:
             complain(f"{failure.key}: {in_words(failure.error)}")
         if summary.failed > len(summary.failures):
             complain(f"… and {summary.failed - len(summary.failures)} more")
-    if summary.stopped is not None:
-        return _stopped(summary.stopped, out)
-    return FAILED if summary.failed else 0
-
-
-def _stopped(stopped: Stopped, out: Output) -> int:
-    if out.json:
-        out.error(stopped.error)
-    else:
-        complain(f"{stopped.reason}: {in_words(stopped.error)}")
-    return code_of(stopped.error)
+    if summary.stopped is None:
+        return FAILED if summary.failed else OK
+    if not out.json:
+        complain(f"{summary.stopped.reason}: {in_words(summary.stopped.error)}")
+    return code_of(summary.stopped.error)
