@@ -101,7 +101,7 @@ def test_an_endpoint_that_is_none_is_told_at_the_opening(server: S3Server, troub
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("trouble", [*TROUBLES, "away"])
+@pytest.mark.parametrize("trouble", TROUBLES)
 def test_trouble_is_unavailable_and_passes(server: S3Server, trouble: Trouble) -> None:
     async def scenario() -> None:
         async with _behind(server, _bucket()) as (store, proxy):
@@ -122,7 +122,7 @@ def test_trouble_is_unavailable_and_passes(server: S3Server, trouble: Trouble) -
 @pytest.mark.parametrize("name", ["get", "list", "large put"])
 def test_a_service_that_says_nothing_is_given_up_in_time(server: S3Server, name: str) -> None:
     async def scenario() -> None:
-        async with _behind(server, _bucket(), timeout=1.5) as (store, proxy):
+        async with _behind(server, _bucket(), timeout=2.5) as (store, proxy):
             await store.put("key", b"old")
             proxy.trouble = "silent"
             with pytest.raises(Unavailable, match=r"in time|within"):

@@ -38,7 +38,7 @@ def opened(server: S3Server, folder: Path) -> CloudBackend:
 
 
 class TestMoto(BackendConformance):
-    one_in = 16
+    one_in = 32
     # A thousand requests and more, for what the others show too.
     heavy = frozenset(
         {

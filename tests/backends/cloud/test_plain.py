@@ -17,8 +17,10 @@ from objectstore.backends.cloud.backend import CloudBackend
 from objectstore.backends.cloud.plain import ObstoreMedium, before
 from objectstore.backends.cloud.settings import Patience
 from objectstore.errors import ConfigurationError, DigestMismatch, TooLarge, Unsupported
-from objectstore.testing.conformance import BackendConformance
 from objectstore.testing.suite.harness import MIB, BodyFailed, chunked, failing, found, sample, unchanged
+from objectstore.testing.suite.listings import ListingTests
+from objectstore.testing.suite.objects import AttributeTests, CopyTests, ObjectTests
+from objectstore.testing.suite.ranges import RangeTests
 from objectstore.values import ONLY_IF_ABSENT, Capabilities, ListQuery, PutOptions
 
 
@@ -49,26 +51,15 @@ def opened(server: S3Server, folder: Path) -> CloudBackend:
     return CloudBackend(medium, Capabilities(name="Plain", digests=False))
 
 
-class TestPlain(BackendConformance):
-    one_in = 32
+class TestPlain(ObjectTests, AttributeTests, CopyTests, RangeTests, ListingTests):
+    one_in = 8
     heavy = frozenset(
         {
             "test_pages_walk_a_store_of_more_than_a_page",
             "test_delete_many_takes_a_thousand_keys",
-            "test_many_parts_are_ordered_by_number",
-            "test_a_copy_to_a_key_that_cannot_be_held_is_refused_without_a_trace",
-            "test_a_key_alone_is_stored_as_it_is_or_refused_without_a_trace",
-            "test_all_keys_live_side_by_side",
             "test_a_walk_neither_skips_nor_repeats_while_keys_come_and_go",
             "test_a_prefix_is_raw_characters",
-        }
-    )
-    impossible = frozenset(
-        {
-            # S3 binds a write to an etag that is of the bytes.
-            "test_of_many_in_two_that_share_their_data_one_wins",
-            # The condition of a delete is looked at before it, and S3 does not tell of a key that was not there.
-            "test_of_many_deleting_a_key_one_wins",
+            "test_a_start_is_inclusive",
         }
     )
 

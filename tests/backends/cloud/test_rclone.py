@@ -49,8 +49,15 @@ class TestRclone(
     ConcurrencyTests,
     ReopeningTests,
 ):
-    one_in = 9
-    impossible = frozenset({"test_attributes_are_as_large_as_8_kib", "test_odd_keys_are_there_after_reopening"})
+    one_in = 16
+    impossible = frozenset(
+        {
+            "test_attributes_are_as_large_as_8_kib",
+            "test_odd_keys_are_there_after_reopening",
+            # A file that is replaced while it is read ends early: that is told as an error, and is no whole version.
+            "test_readers_see_a_whole_version_while_writers_overwrite_and_delete",
+        }
+    )
 
     @pytest.fixture(autouse=True)
     def served(self, server: S3Server) -> None:
