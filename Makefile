@@ -3,6 +3,7 @@ PYTHON ?= python3
 PORT ?= 8000
 HOST ?= 127.0.0.1
 DATA ?= ./objectstore-data
+JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -11,7 +12,7 @@ BIN := $(VENV)/bin
 
 help:
 	@echo 'make serve [PORT=8000] [DATA=./objectstore-data]   run the server'
-	@echo 'make test                                          run every check and test'
+	@echo 'make test  [JOBS=2]                                run every check and test'
 	@echo 'make check | fmt | bench | bench-quick | lock | clean'
 
 # Versions and hashes come from the lock; the package itself is installed in place, so that edits count.
@@ -34,7 +35,7 @@ check: $(VENV)/.installed
 
 test: check
 	@tests/install-system-packages
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses $(JOBS) --dist loadscope
 
 fmt: $(VENV)/.installed
 	$(BIN)/ruff check --fix .
