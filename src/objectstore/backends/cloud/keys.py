@@ -8,7 +8,7 @@ from typing import Final
 from objectstore.core.keys import check_key
 from objectstore.errors import InvalidKey
 
-HIDDEN: Final = ".objectstore-"
+HIDDEN: Final = ".objectstore-bucket-"
 """Begins the names of what the store keeps for itself: parts on their way. No key begins so."""
 
 # A folder for each upload, and none around them: it goes with its last part where folders are real.

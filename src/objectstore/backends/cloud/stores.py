@@ -24,7 +24,7 @@ _FOREIGN: Final = (
     "Objects of other programs have the service's etag and time, and no digest; neither have bodies above 16 MiB that "
     "came without an announced one."
 )
-_UPLOADS: Final = "Parts of uploads wait in the bucket under hidden names that begin with .objectstore-upload-."
+_UPLOADS: Final = "Parts of uploads wait in the bucket under hidden names that begin with .objectstore-bucket-."
 _METADATA: Final = "S3 takes at most 2 KiB of metadata with an object; more is refused."
 _NO_CONDITIONS: Final = "Conditions on writes are refused: conditions is false, since the service does not check them."
 _SAME_BYTES: Final = (
