@@ -1,6 +1,7 @@
-"""What the parts do alone, without HTTP: the engine, SQLite, the disk. `python -m bench.bare WORK …` runs one.
+"""What the parts do alone, without a server: the application, the engine, SQLite, the disk.
 
-Each runs in a process of its own on the server's core, so that it has what a server has.
+`python -m bench.bare WORK …` runs one. Each runs in a process of its own on the server's core, so that it has what
+a server has.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
-from bench import engine
+from bench import application, engine
 from bench.contestants import ROOT
 from bench.measurement import Sample
 from bench.processes import SERVER_CORES, pinned
@@ -30,7 +31,9 @@ from bench.seeding import MIB
 from bench.stage import Stage, Store
 from objectstore.backends.engine.backend import INLINE_LIMIT, EngineBackend
 
-Work: TypeAlias = Literal["engine-get", "engine-put", "sqlite", "files", "sha-256", "sync", "page"]
+Work: TypeAlias = Literal[
+    "application-get", "application-put", "engine-get", "engine-put", "sqlite", "files", "sha-256", "sync", "page"
+]
 
 
 def lane(work: Work, size: int, at_once: int = 1, *, store: Store | None = None) -> Lane:
@@ -55,6 +58,14 @@ def large_lane(work: Work) -> Lane:
         return lane(work, stage.scale.large)(stage, turn)
 
     return measure
+
+
+def _application_get(folder: Path, size: int, at_once: int, seconds: int) -> float:
+    return application.requests("GET", folder, size, at_once, seconds)
+
+
+def _application_put(folder: Path, size: int, at_once: int, seconds: int) -> float:
+    return application.requests("PUT", folder, size, at_once, seconds)
 
 
 def _engine_get(folder: Path, size: int, _at_once: int, seconds: int) -> float:
@@ -155,6 +166,8 @@ def _page(data: Path, _size: int, _at_once: int, seconds: int) -> float:
 
 
 _WORKS: Final[Mapping[Work, Callable[[Path, int, int, int], float]]] = {
+    "application-get": _application_get,
+    "application-put": _application_put,
     "engine-get": _engine_get,
     "engine-put": _engine_put,
     "sqlite": _sqlite,

@@ -65,7 +65,7 @@ ROWS: Final = (
         how="wrk, random keys among those that are there; the hello answers with 1 KiB",
         seeds=("small",),
         lanes={name: _reading(name, "small", 32) for name in _EVERYBODY + _FILES}
-        | {"engine-alone": bare.lane("engine-get", KIB)},
+        | {"application-alone": bare.lane("application-get", KIB, 32), "engine-alone": bare.lane("engine-get", KIB)},
     ),
     Row(
         name="get-1k-alone",
@@ -99,7 +99,11 @@ ROWS: Final = (
         "everything is synced before each turn",
         seeds=("written",),
         lanes={name: _writing(name, "written", 32) for name in _EVERYBODY + _FILES}
-        | {"engine-alone": bare.lane("engine-put", KIB, 32), "files-alone": bare.lane("files", KIB, 32)},
+        | {
+            "application-alone": bare.lane("application-put", KIB, 32),
+            "engine-alone": bare.lane("engine-put", KIB, 32),
+            "files-alone": bare.lane("files", KIB, 32),
+        },
     ),
     Row(
         name="put-1k-alone",
@@ -117,7 +121,10 @@ ROWS: Final = (
         how="as of 1 KiB; the engine alone is called by 32 tasks in process",
         seeds=("written-64k",),
         lanes={name: _writing(name, "written-64k", 32) for name in _OURS + _PEERS}
-        | {"engine-alone": bare.lane("engine-put", 64 * KIB, 32)},
+        | {
+            "application-alone": bare.lane("application-put", 64 * KIB, 32),
+            "engine-alone": bare.lane("engine-put", 64 * KIB, 32),
+        },
     ),
     Row(
         name="delete",
