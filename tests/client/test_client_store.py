@@ -90,7 +90,7 @@ def test_data_comes_in_many_forms(store: Both, base: str, name: str, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "data", ["text", 7, None, ["text"], [1], io.StringIO("text")], ids=lambda value: type(value).__name__
+    "data", ["text", 7, None, ["text"], [1], io.StringIO("text")], ids=lambda value: repr(value).partition(" ")[0]
 )
 def test_what_is_no_bytes_is_a_type_error(store: Both, base: str, data: object) -> None:
     with pytest.raises(TypeError, match=r"bytes|rb"):

@@ -25,6 +25,9 @@ _ANSWERS: Final = {
 }
 
 
+_TURNS: Final = 10
+
+
 class Proxy:
     """Passes bytes on, one request a connection; `trouble` is what befalls requests. Opened by `async with`."""
 
@@ -33,6 +36,7 @@ class Proxy:
         self._server: asyncio.Server | None = None
         self._port = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._connections: set[asyncio.Task[None]] = set()  # that have not ended to the last
         self.trouble: Trouble = "none"
         self.after = 0  # bytes of an answer that are passed on before a "short" one ends
         self.asked = asyncio.Event()  # a request came while there was trouble
@@ -66,20 +70,30 @@ class Proxy:
         """Refuse connections, and cut those that are open."""
         if self._server is not None:
             self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        # What was accepted a moment ago comes to be a connection within a few turns of the loop.
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+        # Those of asyncio's own making too: before Python 3.12, one that the end of the loop cancels is a traceback.
+        while self._connections:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.wait(self._connections)
 
     async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = asyncio.current_task()
+        assert connection is not None  # a handler is one
+        self._connections.add(connection)
         task = asyncio.create_task(self._serve(reader, writer))
         self._tasks.add(task)
         self.idle.clear()
-        with suppress(asyncio.CancelledError):
-            await asyncio.wait([task])
+        await asyncio.wait([task])
         self._tasks.discard(task)
+        if task.cancelled():
+            writer.transport.abort()  # what the other side does not read would hold it up
         await _close(writer)
         if not self._tasks:
             self.idle.set()
+        self._connections.discard(connection)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError, asyncio.IncompleteReadError):
@@ -98,7 +112,7 @@ async def _pass(proxy: Proxy, reader: asyncio.StreamReader, writer: asyncio.Stre
         writer.write(_ANSWERS[trouble])
         await writer.drain()
         return
-    behind, ahead = await asyncio.open_connection(host, port)
+    behind, ahead = await _connected(host, port)
     sending = asyncio.create_task(_relay_body(reader, ahead, _length(head)))
     try:
         ahead.write(head.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n"))
@@ -107,6 +121,17 @@ async def _pass(proxy: Proxy, reader: asyncio.StreamReader, writer: asyncio.Stre
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
         await _close(ahead)
+
+
+async def _connected(host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    connecting = asyncio.ensure_future(asyncio.open_connection(host, port))
+    try:
+        return await asyncio.shield(connecting)
+    except asyncio.CancelledError:
+        # It would be made all the same, and nobody left to close it.
+        _, writer = await connecting
+        await _close(writer)
+        raise
 
 
 async def _close(writer: asyncio.StreamWriter) -> None:
