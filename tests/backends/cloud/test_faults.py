@@ -101,7 +101,7 @@ def test_an_endpoint_that_is_none_is_told_at_the_opening(server: S3Server, troub
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("trouble", TROUBLES)
+@pytest.mark.parametrize("trouble", [*TROUBLES, "away"])
 def test_trouble_is_unavailable_and_passes(server: S3Server, trouble: Trouble) -> None:
     async def scenario() -> None:
         async with _behind(server, _bucket()) as (store, proxy):
