@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+
 from hypothesis import settings
 
 # The machine may be busy: no single example is failed for being slow.
 settings.register_profile("project", deadline=None)
 settings.load_profile("project")
+
+# Who runs the tests in the background of a shell has Ctrl-C ignored, which every program they start would inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
