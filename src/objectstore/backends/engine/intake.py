@@ -22,7 +22,7 @@ from objectstore.errors import IncompleteBody
 from objectstore.values import Body as Incoming
 from objectstore.values import PutOptions
 
-_BLOCK: Final = 256 * 1024  # bytes handed to a thread at once
+_BLOCK: Final = 128 * 1024  # bytes handed to a thread at once; each upload holds a few
 
 Result = TypeVar("Result")
 

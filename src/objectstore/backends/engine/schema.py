@@ -103,13 +103,13 @@ def open_for_writing(path: Path, durability: Durability) -> sqlite3.Connection:
         # Some builds overwrite what is deleted with zeros, which doubles the cost of deleting.
         "secure_delete = OFF",
         f"wal_autocheckpoint = {_CHECKPOINT_AT_LATEST}",
-        "cache_size = -16384",
+        "cache_size = -8192",
     )
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
     """A connection that cannot write."""
-    return _connect(path, _READ_TIMEOUT, "query_only = ON", "cache_size = -32768")
+    return _connect(path, _READ_TIMEOUT, "query_only = ON", "cache_size = -8192")
 
 
 def _connect(path: Path, timeout: float, *pragmas: str) -> sqlite3.Connection:
