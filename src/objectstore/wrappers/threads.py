@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final, ParamSpec, TypeVar
+
+from objectstore.backends.finishing import to_its_end
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -20,14 +21,4 @@ async def work(length: int, function: Callable[P, T], *args: P.args, **kwargs: P
     """
     if length <= _SHORT:
         return function(*args, **kwargs)
-    job = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
-    try:
-        return await asyncio.shield(job)
-    except asyncio.CancelledError:
-        while not job.done():
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait([job])
-        if not job.cancelled():
-            # Nobody is left to take an error, which is no reason to log it as a defect.
-            job.exception()
-        raise
+    return await to_its_end(asyncio.to_thread(function, *args, **kwargs))

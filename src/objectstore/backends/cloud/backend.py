@@ -18,7 +18,6 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from objectstore.backends.cloud.failures import RETRY_AFTER, BucketMissing, Denied, OutOfRange, Refused
-from objectstore.backends.cloud.finishing import to_its_end
 from objectstore.backends.cloud.keys import HIDDEN, STAGING, check_holdable, check_visible, is_hidden
 from objectstore.backends.cloud.listing import page_of
 from objectstore.backends.cloud.medium import OVERWRITE, Create, Decide, Medium, Mode, Opened, Replace
@@ -27,6 +26,7 @@ from objectstore.backends.cloud.spool import Spool
 from objectstore.backends.cloud.taking import IN_HAND, Taking
 from objectstore.backends.cloud.uploads import BucketUploads
 from objectstore.backends.contract import Uploads
+from objectstore.backends.finishing import to_its_end
 from objectstore.backends.reading import chunks
 from objectstore.core.conditions import check_read, check_source, check_write
 from objectstore.core.ranges import resolve

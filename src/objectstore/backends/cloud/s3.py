@@ -13,13 +13,13 @@ from obstore.store import S3Store
 from objectstore.backends.cloud import answers
 from objectstore.backends.cloud.credentials import Finder, Identify, given
 from objectstore.backends.cloud.failures import RETRY_AFTER, BucketMissing, NotPartial, Refused
-from objectstore.backends.cloud.finishing import to_its_end
 from objectstore.backends.cloud.medium import Create, Decide, Mode, Names, Opened, Overwrite, Replace
 from objectstore.backends.cloud.plain import ObstoreMedium, before
 from objectstore.backends.cloud.records import ENTRY, Found
 from objectstore.backends.cloud.service import Ask, Query, Service, text_fields
 from objectstore.backends.cloud.settings import BucketSettings
 from objectstore.backends.cloud.spool import Spool
+from objectstore.backends.finishing import to_its_end
 from objectstore.core.sigv4 import encoded
 from objectstore.core.streams import blocks
 from objectstore.errors import NotFound, ObjectStoreError, Unavailable

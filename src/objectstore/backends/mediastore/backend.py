@@ -19,6 +19,7 @@ from typing import Any, Final, Self
 
 from objectstore.backends.contract import Uploads
 from objectstore.backends.filesystem import FilesystemBackend
+from objectstore.backends.finishing import to_its_end
 from objectstore.backends.http.answers import read_info, read_span, unsatisfied_size
 from objectstore.backends.http.bodies import cut
 from objectstore.backends.mediastore import records
@@ -227,12 +228,7 @@ class MediaBackend:
         task = asyncio.create_task(making)
         self._making.add(task)
         task.add_done_callback(self._making.discard)
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError:
-            await asyncio.wait([task])  # it reads what the caller is about to close
-            task.exception()
-            raise
+        await to_its_end(task)  # it reads what the caller is about to close
 
     async def _make(self, info: ObjectInfo, spool: Spool) -> None:
         try:

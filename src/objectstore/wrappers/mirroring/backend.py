@@ -29,13 +29,14 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import fields, replace
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Final, Self, TypeVar
 
 from objectstore.backends.contract import Backend, Uploads
+from objectstore.backends.finishing import to_its_end
 from objectstore.backends.reading import chunks
 from objectstore.core.conditions import check_source, check_write
 from objectstore.core.streams import sized
@@ -139,7 +140,7 @@ class Mirroring:
                 if not isinstance(failure.error, ObjectStoreError):
                     raise failure.error from None  # a defect
                 raise self.children[failure.number].told(failure.error, _UNTOUCHED) from failure.error
-            return await _finished(self._commit(key, delivery))
+            return await to_its_end(self._commit(key, delivery))
 
     @asynccontextmanager
     async def get(self, key: str, options: GetOptions = GET) -> AsyncIterator[Reading]:
@@ -153,7 +154,7 @@ class Mirroring:
         if not self.capabilities.delete:
             raise Unsupported(f"a store of this {self._name} cannot delete")
         check_write(conditions, key, await self.head(key))
-        await _finished(self._delete(key, conditions))
+        await to_its_end(self._delete(key, conditions))
 
     async def delete_many(self, keys: Sequence[str]) -> Sequence[ObjectStoreError | None]:
         turns = asyncio.Semaphore(_DELETES_AT_ONCE)
@@ -357,19 +358,3 @@ class Mirroring:
             child, why = failed
             consequence = f"it still has {key!r}, which is gone elsewhere; 'objectstore check --repair' mends it"
             raise child.unavailable(why, consequence) from why
-
-
-async def _finished(work: Coroutine[Any, Any, T]) -> T:
-    """What comes of `work`; one that is cancelled comes to its end first, so that no child is left behind."""
-    task = asyncio.create_task(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        while not task.done():
-            try:
-                await asyncio.wait([task])
-            except asyncio.CancelledError:
-                continue
-        if not task.cancelled():
-            task.exception()
-        raise
