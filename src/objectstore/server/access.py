@@ -1,4 +1,4 @@
-"""Who may call what the FastAPI application serves: all of it needs a token, but for the public paths."""
+"""What routes are given: the service, and whose request it is; all but the public paths need a token."""
 
 from __future__ import annotations
 
@@ -8,20 +8,13 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 
 from objectstore.auth.scopes import Credential
-from objectstore.server.exchange import Scope
 from objectstore.server.service import Service
 
 HEALTH_PATHS: Final = frozenset({"/health", "/health/ready"})
 DESCRIPTION_PATHS: Final = frozenset({"/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc"})
 
-# Describes the scheme in OpenAPI. The check itself is made before the framework reads a body.
+# Describes the scheme in OpenAPI. The check itself is made in `admission`, before the framework reads a body.
 _bearer = HTTPBearer(auto_error=False, scheme_name="token", description="`Authorization: Bearer TOKEN`")
-
-
-def admit(service: Service, scope: Scope) -> None:
-    """Note in `scope` whose request it is. Raises Unauthenticated."""
-    authorization = next((value for name, value in scope["headers"] if name == b"authorization"), None)
-    scope.setdefault("state", {})["credential"] = service.tokens.authenticate(authorization, service.now())
 
 
 def _service(request: Request) -> Service:

@@ -12,7 +12,8 @@ from starlette.types import Receive, Scope, Send
 from objectstore import __version__
 from objectstore.errors import LengthRequired, ObjectStoreError, TooLarge
 from objectstore.server import batch, health, uploads
-from objectstore.server.access import DESCRIPTION_PATHS, HEALTH_PATHS, admit
+from objectstore.server.access import DESCRIPTION_PATHS, HEALTH_PATHS
+from objectstore.server.admission import Admission
 from objectstore.server.dataplane import DataPlane, serves
 from objectstore.server.description import describe_objects
 from objectstore.server.errors import install_handlers
@@ -39,7 +40,8 @@ class Application(FastAPI):
         self.state.service = service
         self._service = service
         self._public = HEALTH_PATHS | (DESCRIPTION_PATHS if describe else frozenset())
-        self._dataplane = DataPlane(service)
+        self._admission = Admission(service)
+        self._dataplane = DataPlane(service, self._admission)
         install_handlers(self)
         for module in (batch, uploads, health):
             self.include_router(module.router)
@@ -62,7 +64,7 @@ class Application(FastAPI):
 
     async def _route(self, scope: Scope, exchange: Exchange, send: Send) -> None:
         try:
-            self._admit(exchange, scope)
+            await self._admit(exchange, scope)
         except ObjectStoreError as error:
             await exchange.refuse(error)
         else:
@@ -70,11 +72,12 @@ class Application(FastAPI):
         if exchange.method in {"PUT", "POST"}:
             await exchange.drain()
 
-    def _admit(self, exchange: Exchange, scope: Scope) -> None:
-        if exchange.raw_path.decode("latin-1") not in self._public:
-            admit(self._service, scope)
+    async def _admit(self, exchange: Exchange, scope: Scope) -> None:
+        if exchange.raw_path.decode("latin-1") in self._public:
+            return
+        exchange.parse_fields()
+        scope.setdefault("state", {})["credential"] = await self._admission.admit(exchange)
         if exchange.method == "POST":
-            exchange.parse_fields()
             length = exchange.content_length
             if length is None:
                 raise LengthRequired("send the JSON with a Content-Length")

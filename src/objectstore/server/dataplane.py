@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 
 from objectstore.auth.scopes import Credential
 from objectstore.errors import InternalError, MethodNotAllowed, ObjectStoreError
+from objectstore.server.admission import Admission
 from objectstore.server.exchange import ClientGone, Exchange, Receive, Scope, Send
 from objectstore.server.listing import list_objects
 from objectstore.server.objects import copy_object, delete_object, get_object, head_object, put_object
@@ -45,16 +46,16 @@ def serves(method: str, raw_path: bytes) -> bool:
 class DataPlane:
     """Serves objects and their listing."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, admission: Admission) -> None:
         self._service = service
+        self._admission = admission
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, raw_path: bytes) -> None:
         exchange = Exchange(scope, receive, send, raw_path)
-        service = self._service
         try:
             exchange.parse_fields()
-            credential = service.tokens.authenticate(exchange.fields.get(b"authorization"), service.now())
-            await _operation_of(exchange)(service, exchange, credential)
+            credential = await self._admission.admit(exchange)
+            await _operation_of(exchange)(self._service, exchange, credential)
         except ObjectStoreError as error:
             if exchange.started:
                 # The status is out: only a cut connection can still say that the body is not whole.

@@ -1,0 +1,25 @@
+"""Who sends a request: decided in one place for the data plane and for the framework, before a body is read."""
+
+from __future__ import annotations
+
+from objectstore.auth.scopes import Credential
+from objectstore.server.exchange import Exchange
+from objectstore.server.service import Service
+
+
+class Admission:
+    """Stands before everything that is not public."""
+
+    __slots__ = ("_now", "_tokens")
+
+    def __init__(self, service: Service) -> None:
+        self._tokens = service.tokens
+        self._now = service.now
+
+    async def admit(self, exchange: Exchange) -> Credential:
+        """Whose request it is; its fields have been parsed.
+
+        Raises:
+            Unauthenticated: nobody's who is known.
+        """
+        return self._tokens.authenticate(exchange.fields.get(b"authorization"), self._now())
