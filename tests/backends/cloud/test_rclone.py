@@ -14,12 +14,14 @@ import asyncio
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from backends.cloud.s3_servers import ACCESS_KEY, SECRET_KEY, S3Server, rclone
 from objectstore.backends.cloud import s3, taking
 from objectstore.backends.cloud.backend import CloudBackend
+from objectstore.backends.cloud.failures import OutOfRange
 from objectstore.backends.cloud.stores import bucket_store
 from objectstore.errors import InvalidMetadata
 from objectstore.testing.suite.concurrency import ConcurrencyTests
@@ -82,6 +84,26 @@ class TestRclone(
                     with pytest.raises(InvalidMetadata, match="2048"):
                         await store.put("key", body, large)
                 assert await found(store, "key") is None
+
+        asyncio.run(scenario())
+
+    def test_a_copy_of_what_became_shorter_meanwhile_is_tried_again(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def scenario() -> None:
+            async with self.backend(tmp_path) as store:
+                await store.put("key", sample(2 * MIB))
+                copy = store._medium.copy
+
+                async def late(*_: Any) -> bool:
+                    # rclone says so now and then when the file shrinks while it is copied.
+                    monkeypatch.setattr(store._medium, "copy", copy)
+                    await store.put("key", sample(MIB))
+                    raise OutOfRange("416 InvalidRange")
+
+                monkeypatch.setattr(store._medium, "copy", late)
+                assert (await store.copy("key", "other")).size == MIB
+                assert await read(store, "other") == sample(MIB)
 
         asyncio.run(scenario())
 

@@ -196,8 +196,8 @@ class CloudBackend:
             check_source(options.source, found.info(source))
             try:
                 copied = await self._copy_within(found, sought, target, name, _put_of(found.info(source), options))
-            except Refused:
-                # The source was changed meanwhile.
+            except (Refused, OutOfRange):
+                # The source was changed meanwhile; when it became shorter, the range of a part may be past its end.
                 continue
             if copied is None:
                 break

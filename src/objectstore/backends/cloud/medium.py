@@ -85,7 +85,10 @@ class Medium(Protocol):
         ...
 
     async def copy(self, source: str, found: Found, target: str, fields: dict[str, str], decide: Decide) -> bool:
-        """Copy within the service, of that very version. False: it cannot. Raises NotFound, Refused (the source)."""
+        """Copy within the service, of that very version. False: it cannot.
+
+        Raises NotFound, Refused, OutOfRange: the source is not that version any more.
+        """
         ...
 
     async def join(
