@@ -6,9 +6,9 @@ from typing import Any, cast
 
 import pytest
 
-from client.both import Both, Kind
-from client.live import TOKEN, serving
+from client.both import TOKEN, Both, Kind
 from client.scripted import Scripted, scripted
+from objectstore.testing import serve
 
 
 @pytest.fixture
@@ -22,8 +22,8 @@ def server() -> Iterator[Scripted]:
 @pytest.fixture(scope="session")
 def live() -> Iterator[str]:
     """The URL of a real server; tests keep apart by their keys."""
-    with serving() as url:
-        yield url
+    with serve(token=TOKEN) as server:
+        yield server.url
 
 
 @pytest.fixture(params=["sync", "async"])

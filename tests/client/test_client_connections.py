@@ -16,8 +16,7 @@ from multiprocessing.connection import Connection
 
 import pytest
 
-from client.both import Both
-from client.live import TOKEN
+from client.both import TOKEN, Both
 from client.scripted import Scripted, answer, content
 from objectstore import AsyncRestStore, RestStore, Unavailable
 from objectstore.wire.retries import Retries

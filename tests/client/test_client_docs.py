@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 import objectstore
-from client.live import TOKEN, serving
+from client.both import TOKEN
 from objectstore import RestStore
+from objectstore.testing import serve
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "client.md"
 TEXT = DOCUMENT.read_text()
@@ -20,8 +21,8 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    with serving() as running:
-        yield running
+    with serve(token=TOKEN) as server:
+        yield server.url
 
 
 def test_every_block_runs(

@@ -14,8 +14,7 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from client.both import Both
-from client.live import TOKEN
+from client.both import TOKEN, Both
 from client.scripted import Scripted, scripted, stored
 from objectstore import AsyncRestStore, IncompleteBody
 from objectstore.client.sources import CHUNK, Chunks, InHand, OpenFile, Parts, SyncSource, aopened, opened

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from client.both import Both
-from client.live import TOKEN, serving
+from client.both import TOKEN, Both
 from objectstore import (
     ONLY_IF_ABSENT,
     AlreadyExists,
@@ -35,6 +34,7 @@ from objectstore import (
 from objectstore.backends.memory import MemoryBackend
 from objectstore.client import UploadedPart
 from objectstore.errors import Unsupported
+from objectstore.testing import serve
 from objectstore.values import ListPage, ListQuery
 
 DATA = bytes(range(256)) * 5000  # more than a file is read at once
@@ -253,8 +253,8 @@ def test_a_store_that_cannot_list_is_not_implemented(client_of: Callable[..., Bo
         async def list(self, query: ListQuery) -> ListPage:
             raise Unsupported(f"this store cannot list {query.prefix!r}")
 
-    with serving(Unlisted()) as url, pytest.raises(NotImplementedError):
-        client_of(url, token=TOKEN).keys()
+    with serve(backend=Unlisted(), token=TOKEN) as server, pytest.raises(NotImplementedError):
+        client_of(server.url).keys()
 
 
 def test_an_upload_arrives_in_parts(store: Both, base: str) -> None:

@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 import pytest
 
-from client.both import Both
-from client.live import TOKEN, serving
+from client.both import TOKEN, Both
 from client.scripted import Scripted, content
 from objectstore import Unavailable
+from objectstore.testing import serve
 
 
 @pytest.fixture
@@ -71,16 +71,13 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 def test_https_needs_an_authority_that_is_trusted(
     client_of: Callable[..., Both], certificate: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cert, key = certificate
-    with serving(ssl_certfile=cert, ssl_keyfile=key) as url:
+    with serve(token=TOKEN, certificate=certificate) as server:
         with pytest.raises(Unavailable, match="certificate"):
-            client_of(url, token=TOKEN).put("k", b"x")
-        monkeypatch.setenv("SSL_CERT_FILE", cert)
-        trusting = client_of(url, token=TOKEN)
+            client_of(server.url).put("k", b"x")
+        monkeypatch.setenv("SSL_CERT_FILE", certificate[0])
+        trusting = client_of(server.url)
         trusting.put("k", b"x")
         assert trusting.get("k") == b"x"
-        # A server that ends waits for the farewell of TLS.
-        trusting.hang_up()
 
 
 MOVES_A_LOT = """

@@ -1,0 +1,59 @@
+"""The fixture as users have it: in a run of pytest of their own; and every example of docs/testing.md."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import objectstore.testing
+
+TEXT = (Path(__file__).parents[2] / "docs" / "testing.md").read_text()
+BLOCKS = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+STRICT = """
+[pytest]
+strict = true
+filterwarnings = error
+addopts = --import-mode=importlib -p no:cacheprovider
+"""
+LAZY = """
+import sys
+
+def test_nobody_who_asks_for_nothing_imports_a_server():
+    assert "objectstore.testing.plugin" in sys.modules
+    for name in ("uvicorn", "fastapi", "objectstore.client", "httpx2"):
+        assert name not in sys.modules, name
+"""
+
+
+def _pytest(folder: Path, **files: str) -> str:
+    (folder / "pytest.ini").write_text(STRICT)
+    for name, text in files.items():
+        (folder / f"{name}.py").write_text(text)
+    command = [sys.executable, "-m", "pytest", "-p", "no:schemathesis", "-p", "no:anyio", "-v"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_examples_of_the_documentation_run(tmp_path: Path) -> None:
+    for block in BLOCKS:
+        if "def test_" not in block:
+            exec(compile(block, "docs/testing.md", "exec"), {})  # noqa: S102  our own documentation
+    tests = {f"test_{number}": block for number, block in enumerate(BLOCKS) if "def test_" in block}
+    told = _pytest(tmp_path, **tests)
+    assert f"{TEXT.count('def test_')} passed" in told
+
+
+def test_the_plugin_costs_nothing_until_it_is_used(tmp_path: Path) -> None:
+    _pytest(tmp_path, test_lazy=LAZY)
+
+
+def test_everything_is_told_of() -> None:
+    for name in {*objectstore.testing.__all__} - {"ObjectStoreServer", "Rule", "SeenRequest"}:
+        assert f"`{name}(" in TEXT or f"({name}(" in TEXT or f" {name}\n" in TEXT or f".{name}`" in TEXT, name
+    server = objectstore.testing.ObjectStoreServer
+    for name in vars(server):
+        if not name.startswith("_"):
+            assert f"server.{name}" in TEXT, name
