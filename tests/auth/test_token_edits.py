@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import stat
 import subprocess
@@ -169,6 +170,47 @@ def test_a_file_that_is_a_mount_point_is_written_in_place(tmp_path: Path) -> Non
     assert [record.name for record in mounted.read().records] == ["second"]
     assert mounted.path.stat().st_ino == inode
     assert stat.S_IMODE(mounted.path.stat().st_mode) == 0o600
+
+
+LOOKING = """
+set -e
+mount --bind "$1/tokens.json" "$1/mounted.json"
+echo ready
+while read -r _; do tr -d '\\n' < "$1/mounted.json"; echo; done
+"""
+
+
+def test_a_container_that_has_the_file_mounted_sees_every_edit(file: TokenFile, tmp_path: Path) -> None:
+    if subprocess.run(["unshare", "-rm", "true"], check=False, capture_output=True).returncode:
+        pytest.skip("mounting is not allowed here")
+    add(file, "first")
+    (tmp_path / "mounted.json").touch()
+    command = ["unshare", "-rm", "sh", "-c", LOOKING, "sh", str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as container:
+        assert container.stdin is not None
+        assert container.stdout is not None
+        assert container.stdout.readline() == "ready\n"
+        for edit in (lambda: add(file, "second"), lambda: file.delete("first"), lambda: add(file, "third")):
+            edit()
+            print(file=container.stdin, flush=True)
+            assert json.loads(container.stdout.readline()) == json.loads(file.path.read_bytes())
+
+
+def test_a_copy_made_by_a_link_stays_as_it_was(file: TokenFile, tmp_path: Path) -> None:
+    add(file, "first")
+    (tmp_path / "copy.json").hardlink_to(file.path)
+    add(file, "second")
+    assert [record.name for record in TokenFile(tmp_path / "copy.json").read().records] == ["first"]
+    assert [record.name for record in file.read().records] == ["first", "second"]
+
+
+@pytest.mark.parametrize("name", [".tokens.json.new", ".tokens.json.old"])
+def test_what_a_killed_edit_left_is_cleared_away(file: TokenFile, name: str) -> None:
+    add(file, "first")
+    file.path.with_name(name).write_text("rubbish")
+    add(file, "second")
+    assert [record.name for record in file.read().records] == ["first", "second"]
+    assert {path.name for path in file.path.parent.iterdir()} == {"tokens.json", "tokens.json.lock"}
 
 
 def test_the_account_that_owns_the_file_keeps_it(file: TokenFile) -> None:

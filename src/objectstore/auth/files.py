@@ -3,6 +3,9 @@
 A reader, and the next start after a crash, finds the old contents or the new ones. The one exception is a
 file that is itself a mount point, as when a container is given a single file: it cannot be replaced, so it
 is written over in place.
+
+A container that is given a single file sees that one file and never what is put in its place. So the file that is
+replaced is kept, gets the new contents as well, and then takes its place again.
 """
 
 from __future__ import annotations
@@ -35,18 +38,46 @@ def locked(path: Path) -> Iterator[None]:
 
 def replace_contents(path: Path, contents: bytes) -> None:
     """Make `contents` all that the file at `path` holds, durably, readable by its owner only. Call it `locked`."""
-    # Under the lock nobody else uses the name, so what a process that was killed left there can go.
+    # Under the lock nobody else uses these names, so what a process that was killed left there can go.
     temporary = path.with_name(f".{path.name}.new")
-    temporary.unlink(missing_ok=True)
+    standing = path.with_name(f".{path.name}.old")
+    for leftover in (temporary, standing):
+        leftover.unlink(missing_ok=True)
     try:
         _write_new(temporary, contents, owner_of=path)
+        kept = _keep(path, standing)
         temporary.replace(path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
+        standing.unlink(missing_ok=True)
         if not (isinstance(error, OSError) and error.errno == errno.EBUSY):
             raise
         _overwrite(path, contents)
+        return
     _sync_folder(path.parent)
+    if kept:
+        _put_back(standing, path, contents)
+
+
+def _keep(path: Path, standing: Path) -> bool:
+    """Give the file a second name, unless somebody else did before: whoever made a copy by linking keeps it."""
+    try:
+        if path.stat().st_nlink > 1:
+            return False
+        standing.hardlink_to(path)
+    except OSError:
+        return False  # there is no file yet, or the file system has no links
+    return True
+
+
+def _put_back(standing: Path, path: Path, contents: bytes) -> None:
+    # What was asked for is done and durable. When this fails, only those who look at the old file miss something.
+    try:
+        _overwrite(standing, contents)
+        standing.replace(path)
+        _sync_folder(path.parent)
+    except OSError:
+        standing.unlink(missing_ok=True)
 
 
 def _write_new(path: Path, contents: bytes, *, owner_of: Path) -> None:
