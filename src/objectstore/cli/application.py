@@ -9,7 +9,22 @@ from typing import Annotated, Final
 import typer
 
 from objectstore import __version__
-from objectstore.cli import bench, check, config, copystore, exists, get, ls, put, rm, serve, stat, token
+from objectstore.cli import (
+    backup,
+    bench,
+    check,
+    config,
+    copystore,
+    exists,
+    get,
+    ls,
+    put,
+    restore,
+    rm,
+    serve,
+    stat,
+    token,
+)
 from objectstore.cli.output import PROGRAM
 
 app: Final = typer.Typer(
@@ -37,6 +52,8 @@ _mount(rm.rm, rm.EXAMPLES)
 _mount(copystore.copy_store, copystore.EXAMPLES)
 _mount(bench.bench, bench.EXAMPLES)
 _mount(check.check, check.EXAMPLES)
+_mount(backup.backup, backup.EXAMPLES)
+_mount(restore.restore, restore.EXAMPLES)
 app.add_typer(config.app, name="config")
 app.add_typer(token.app, name="token")
 

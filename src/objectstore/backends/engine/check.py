@@ -71,6 +71,11 @@ def check(path: Path, *, deep: bool = False, repair: bool = False) -> Iterator[F
     """
     directory = Directory(path)
     directory.check_format()
+    yield from examine(directory, deep=deep, repair=repair)
+
+
+def examine(directory: Directory, *, deep: bool = False, repair: bool = False) -> Iterator[Finding]:
+    """`check`, of a directory that is known to be one, even if it does not say so yet."""
     try:
         damage = list(_damage(directory, deep=deep))
         yield from damage

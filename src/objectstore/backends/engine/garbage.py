@@ -1,7 +1,8 @@
 """Blobs that no row names any more: unlinked once nobody can still be sending them by name.
 
 The rows of `garbage` come with the transaction that let go of the blob. A blob is unlinked first and its row
-struck out after, so a crash in between costs an unlink of nothing. Several processes may do it at once.
+struck out after, so a crash in between costs an unlink of nothing. Of several processes one does it at a
+time, and none while a backup is taken (`hold.py`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Final
 from objectstore.backends.engine import steps
 from objectstore.backends.engine.directory import Directory, sync_folder
 from objectstore.backends.engine.failures import translate
+from objectstore.backends.engine.hold import collecting
 from objectstore.backends.engine.index import Index
 from objectstore.backends.engine.operations import ForgetGarbage
 from objectstore.backends.engine.writer import Writer
@@ -61,29 +63,36 @@ class Collector:
             await asyncio.sleep(max(self._grace / 2, _SHORTEST_INTERVAL))
 
     async def collect(self) -> int:
-        """Unlink what is old enough; how many blobs that were."""
+        """Unlink what is old enough; how many blobs that were. None, while it is held back."""
         collected = 0
         before = self._now() - round(self._grace * 1_000_000)
         while garbage := self._index.garbage_since(before, _AT_ONCE):
             blobs = [blob for _, blob in garbage]
             try:
-                await asyncio.get_running_loop().run_in_executor(self._executor, self._unlink, blobs)
+                unlinked = await asyncio.get_running_loop().run_in_executor(self._executor, self._unlink, blobs)
             except OSError as error:
                 raise translate(error) from error
+            if not unlinked:
+                break
             await self._writer.commit(ForgetGarbage(garbage))
             self._step(steps.AFTER_FORGET)
             collected += len(blobs)
         return collected
 
-    def _unlink(self, blobs: list[str]) -> None:
+    def _unlink(self, blobs: list[str]) -> bool:
+        """Whether it was done; a later round does what this one may not."""
         folders = set()
-        for blob in blobs:
-            path = self._directory.blob(blob)
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)  # noqa: PTH108  pathlib would cost as much again
-            folders.add(path[: path.rindex("/")])
+        with collecting(self._directory) as allowed:
+            if not allowed:
+                return False
+            for blob in blobs:
+                path = self._directory.blob(blob)
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)  # noqa: PTH108  pathlib would cost as much again
+                folders.add(path[: path.rindex("/")])
         # On disk before the rows go, else a power cut could bring a blob back that nothing accounts for.
         for folder in folders:
             with contextlib.suppress(FileNotFoundError):
                 sync_folder(folder)
         self._step(steps.AFTER_UNLINK)
+        return True

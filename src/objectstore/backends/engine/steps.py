@@ -38,6 +38,27 @@ ALL: Final = (
     AFTER_SWEEP,
 )
 
+# Of a backup, and of restoring it (`backup.py`, `restore.py`).
+AFTER_MARK: Final = "after_mark"  # the folder says that it is one of backups, which holds none
+AFTER_SNAPSHOT: Final = "after_snapshot"  # the index is copied, nothing names the copy
+AFTER_NEW_BLOB: Final = "after_new_blob"  # one more blob is there, its name perhaps not yet on disk
+AFTER_BLOBS: Final = "after_blobs"  # all blobs are, and so are their names
+AFTER_MANIFEST: Final = "after_manifest"  # this backup is the one that counts
+AFTER_OLD_STATES: Final = "after_old_states"  # the index of the one before is gone
+AFTER_OLD_BLOBS: Final = "after_old_blobs"  # and so are the blobs that only it named
+
+ALL_OF_BACKUP: Final = (
+    AFTER_MARK,
+    AFTER_SNAPSHOT,
+    AFTER_NEW_BLOB,
+    AFTER_BLOBS,
+    AFTER_MANIFEST,
+    AFTER_OLD_STATES,
+    AFTER_OLD_BLOBS,
+)
+
+BEFORE_FORMAT: Final = "before_format"  # everything is restored, and the folder is no data directory yet
+
 
 def no_step(_name: str) -> None:
     """What happens at a step in production."""
