@@ -46,6 +46,8 @@ EXAMPLES: list[ObjectStoreError] = [
     errors.MethodNotAllowed("not here", ("GET", "HEAD")),
     errors.Unsupported("cannot list"),
     errors.Unauthenticated(),
+    errors.InvalidLink(),
+    errors.LinkExpired(),
     errors.Forbidden("needs scope read"),
     errors.RateLimited("slow down", retry_after=2.0),
     errors.Unavailable("away"),

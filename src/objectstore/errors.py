@@ -16,7 +16,10 @@ ObjectStoreError
 ├── LengthRequired              a body of unknown length where the length must be known
 ├── MethodNotAllowed            this place does not take that method
 ├── Unsupported (NotImplementedError)  this store cannot do that
-├── Unauthenticated  Forbidden  who are you; you may not
+├── Unauthenticated             who are you
+│   └── InvalidLink             a signed link that holds for nothing here
+│       └── LinkExpired
+├── Forbidden                   you may not
 ├── Retryable                   worth trying again, perhaps after `retry_after`
 │   ├── RateLimited
 │   └── Unavailable             the store, or the way to it, is away or overloaded
@@ -171,8 +174,26 @@ class Unsupported(ObjectStoreError, NotImplementedError):
 class Unauthenticated(ObjectStoreError):
     """No credential, or none that is valid: which of these is not said."""
 
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or "a valid token is needed: send it as 'Authorization: Bearer TOKEN'")
+
+
+class InvalidLink(Unauthenticated):
+    """A signed link that was changed, taken back, or is for something else: which of these is not said."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(
+            message
+            or "this link is not valid: it was changed or taken back, or is for something else; "
+            "ask whoever gave it to you for another one"
+        )
+
+
+class LinkExpired(InvalidLink):
+    """A signed link that was valid until some time ago."""
+
     def __init__(self) -> None:
-        super().__init__("a valid token is needed: send it as 'Authorization: Bearer TOKEN'")
+        super().__init__("this link has expired; ask whoever gave it to you for another one")
 
 
 class Forbidden(ObjectStoreError):

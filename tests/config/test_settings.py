@@ -10,6 +10,9 @@ from pydantic import ValidationError
 from objectstore.config.settings import Settings, load_settings
 from objectstore.errors import ConfigurationError
 
+_URLS = "the URL of a server, as in https://data.example.org or https://example.org/store"
+_ORIGINS = "origins separated by commas, as in https://app.example.org,http://localhost:5173, or *"
+
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,6 +38,10 @@ def test_without_any_setting_there_are_defaults() -> None:
         "upload_ttl": timedelta(days=7),
         "shutdown_timeout": 30,
         "docs_public": True,
+        "public_url": None,
+        "link_secret_file": None,
+        "link_max_ttl": timedelta(days=7),
+        "cors_origins": (),
     }
 
 
@@ -54,6 +61,11 @@ def test_without_any_setting_there_are_defaults() -> None:
         ("UPLOAD_TTL", "90", timedelta(seconds=90)),
         ("SHUTDOWN_TIMEOUT", "2m", 120),
         ("DOCS_PUBLIC", "false", False),
+        ("PUBLIC_URL", "https://example.org/store/", "https://example.org/store"),
+        ("LINK_SECRET_FILE", "/run/links.key", Path("/run/links.key")),
+        ("LINK_MAX_TTL", "30d", timedelta(days=30)),
+        ("CORS_ORIGINS", "*", ("*",)),
+        ("CORS_ORIGINS", "https://a.org, http://[::1]:80/", ("https://a.org", "http://[::1]:80")),
     ],
 )
 def test_a_setting_comes_from_the_variable_of_its_name(
@@ -86,6 +98,10 @@ def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch, na
         ("SHUTDOWN_TIMEOUT", "-1", "a whole number of seconds, or a number with the unit s, m, h, d or w such as 12h"),
         ("SHUTDOWN_TIMEOUT", "0.5", "a whole number of seconds, or a number with the unit s, m, h, d or w such as 12h"),
         ("DOCS_PUBLIC", "perhaps", "true or false"),
+        *(("PUBLIC_URL", value, _URLS) for value in ("example.org", "ftp://a.org", "http://a.org/?b", "http://a b/")),
+        *(("PUBLIC_URL", value, _URLS) for value in ("https://me@a.org", "http://a.org:x", "http://a.org/#b")),
+        ("LINK_MAX_TTL", "0", "more than 0 seconds, or a number with the unit s, m, h, d or w such as 12h"),
+        *(("CORS_ORIGINS", value, _ORIGINS) for value in ("a.org", "null", "*,https://a.org", "https://a.org/path")),
     ],
 )
 def test_a_bad_value_is_one_line_with_the_variable_the_value_and_what_is_accepted(

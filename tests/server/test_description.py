@@ -33,6 +33,7 @@ def test_every_path_of_the_contract_is_described(server: Server) -> None:
         ("DELETE", "/uploads/{upload_id}"),
         ("PUT", "/uploads/{upload_id}/parts/{n}"),
         ("POST", "/uploads/{upload_id}/complete"),
+        ("POST", "/links"),
         ("GET", "/health"),
         ("GET", "/health/ready"),
     }

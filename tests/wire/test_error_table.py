@@ -53,7 +53,7 @@ CONTRACT = {
         "invalid_metadata",
         "invalid_part",
     },
-    401: {"unauthenticated"},
+    401: {"invalid_link", "link_expired", "unauthenticated"},
     403: {"forbidden"},
     404: {"not_found", "upload_not_found"},
     405: {"method_not_allowed"},

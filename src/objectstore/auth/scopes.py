@@ -25,6 +25,7 @@ class Credential:
     scopes: frozenset[Scope]
     prefixes: tuple[str, ...] = EVERY_KEY
     expires: datetime | None = None  # aware; not valid from then on
+    mark: str = ""  # what its signed links name it by; without one it makes none
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "prefixes", simplified(self.prefixes))

@@ -124,6 +124,7 @@ class TokenStore:
         self._seen: _Seen | None = None  # the state last read
         self._told = ""  # the complaint in the log that still holds
         self._known: dict[bytes, Credential] = {}  # by SHA-256 of the token
+        self._makers: dict[str, tuple[bytes, Credential]] = {}  # with that hash, by what links name them
 
     def load(self) -> None:
         """Read the file now, with a warning when there is none: a server does this before it takes requests.
@@ -154,6 +155,12 @@ class TokenStore:
             raise Unauthenticated
         return known
 
+    def maker(self, mark: str) -> tuple[bytes, Credential] | None:
+        """The hash and the rights of the token that signed links name so, expired or not; None: there is none."""
+        if self._clock() >= self._due:
+            self._recheck()
+        return self._makers.get(mark)
+
     def _recheck(self) -> None:
         self._due = self._clock() + RECHECK
         try:
@@ -178,6 +185,7 @@ class TokenStore:
             raise _unreadable(self._path, error) from error
         document = _parse(self._path, contents)
         self._known = {record.digest: credential_of(record) for record in document.records}
+        self._makers = {known.mark: (digest, known) for digest, known in self._known.items()}
         self._seen = _look(status)
         _log.info("read the token file %s: %d tokens", self._path, len(self._known))
         if status.st_nlink == 0:

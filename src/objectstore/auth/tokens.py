@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from objectstore.auth.links import mark_of
 from objectstore.auth.scopes import EVERY_KEY, Credential, Scope, simplified
 from objectstore.core.keys import check_key
 from objectstore.errors import ConfigurationError, InvalidKey
@@ -82,4 +83,10 @@ def expired(record: TokenRecord, now: datetime) -> bool:
 
 def credential_of(record: TokenRecord) -> Credential:
     """What the bearer of the token may do, expired or not."""
-    return Credential(name=record.name, scopes=record.scopes, prefixes=record.prefixes, expires=record.expires)
+    return Credential(
+        name=record.name,
+        scopes=record.scopes,
+        prefixes=record.prefixes,
+        expires=record.expires,
+        mark=mark_of(record.digest),
+    )

@@ -22,6 +22,7 @@ from objectstore.cli import (
     restore,
     rm,
     serve,
+    sign,
     stat,
     token,
 )
@@ -49,6 +50,7 @@ _mount(ls.ls, ls.EXAMPLES)
 _mount(stat.stat, stat.EXAMPLES)
 _mount(exists.exists, exists.EXAMPLES)
 _mount(rm.rm, rm.EXAMPLES)
+_mount(sign.sign, sign.EXAMPLES)
 _mount(copystore.copy_store, copystore.EXAMPLES)
 _mount(bench.bench, bench.EXAMPLES)
 _mount(check.check, check.EXAMPLES)

@@ -4,6 +4,7 @@ from objectstore.client.aio import AsyncRestStore
 from objectstore.client.readers import AsyncReader, Reader
 from objectstore.client.sources import AsyncData, Data, Kept
 from objectstore.client.sync import RestStore
+from objectstore.wire.links import SignedLink
 from objectstore.wire.replies import BegunUpload, Deleted, Page, UnfinishedUpload, UploadedPart
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Page",
     "Reader",
     "RestStore",
+    "SignedLink",
     "UnfinishedUpload",
     "UploadedPart",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing, asynccontextmanager
+from datetime import timedelta
 from types import TracebackType
 from typing import Self, Unpack
 
@@ -16,6 +17,7 @@ from objectstore.errors import NotFound
 from objectstore.values import NO_ATTRIBUTES, UNCONDITIONAL, Attributes, ByteRange, Conditions, ObjectInfo
 from objectstore.wire import flows
 from objectstore.wire.flows import PART_SIZE
+from objectstore.wire.links import DEFAULT_LIFETIME, LinkMethod, SignedLink, sign_link
 from objectstore.wire.replies import BegunUpload, Deleted, Page, UnfinishedUpload, UploadedPart
 from objectstore.wire.requests import MAX_BATCH, list_objects
 from objectstore.wire.retries import Retries
@@ -146,6 +148,22 @@ class AsyncRestStore:
             prefix=prefix, delimiter=delimiter, limit=limit, cursor=cursor, start_after=start_after, details=details
         )
         return await self._driver.run(flows.list_page(request, cursor, self._retries))
+
+    async def sign(
+        self,
+        key: str,
+        *,
+        expires: float | timedelta = DEFAULT_LIFETIME,
+        method: LinkMethod = "GET",
+        max_bytes: int | None = None,
+        content_type: str | None = None,
+        filename: str | None = None,
+    ) -> SignedLink:
+        """As `RestStore.sign`."""
+        request = sign_link(
+            key, expires=expires, method=method, max_bytes=max_bytes, content_type=content_type, filename=filename
+        )
+        return await self._driver.run(flows.sign(request, str(self._driver.site), self._retries))
 
     async def upload(
         self,

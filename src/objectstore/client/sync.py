@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
+from datetime import timedelta
 from types import TracebackType
 from typing import Self, Unpack
 
@@ -16,6 +17,7 @@ from objectstore.errors import NotFound
 from objectstore.values import NO_ATTRIBUTES, UNCONDITIONAL, Attributes, ByteRange, Conditions, ObjectInfo
 from objectstore.wire import flows
 from objectstore.wire.flows import PART_SIZE
+from objectstore.wire.links import DEFAULT_LIFETIME, LinkMethod, SignedLink, sign_link
 from objectstore.wire.replies import BegunUpload, Deleted, Page, UnfinishedUpload, UploadedPart
 from objectstore.wire.requests import MAX_BATCH, list_objects
 from objectstore.wire.retries import Retries
@@ -202,6 +204,38 @@ class RestStore:
             prefix=prefix, delimiter=delimiter, limit=limit, cursor=cursor, start_after=start_after, details=details
         )
         return self._driver.run(flows.list_page(request, cursor, self._retries))
+
+    def sign(
+        self,
+        key: str,
+        *,
+        expires: float | timedelta = DEFAULT_LIFETIME,
+        method: LinkMethod = "GET",
+        max_bytes: int | None = None,
+        content_type: str | None = None,
+        filename: str | None = None,
+    ) -> SignedLink:
+        """A URL that reads the object, or with `method="PUT"` stores one, without a token until it expires.
+
+        The server makes it in the name of this client's token, and it ends with that token.
+
+        Args:
+            key: which object; a link to read one that is not there yet is no error.
+            expires: seconds from now, or a timedelta. Earlier when the token ends earlier: the answer tells.
+            method: "GET", which allows HEAD too, or "PUT".
+            max_bytes: how many a PUT may store.
+            content_type: what a PUT stores; it may name no other.
+            filename: what browsers save a GET under.
+
+        Raises:
+            Forbidden: the token may not do this itself.
+            InvalidParameter: it would be valid for longer than the server lets links be, or limits do not fit.
+            Unsupported: the server makes no links.
+        """
+        request = sign_link(
+            key, expires=expires, method=method, max_bytes=max_bytes, content_type=content_type, filename=filename
+        )
+        return self._driver.run(flows.sign(request, str(self._driver.site), self._retries))
 
     def upload(
         self,

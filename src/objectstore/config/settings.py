@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from objectstore.config.units import parse_duration, parse_size
 from objectstore.errors import ConfigurationError
 
+_URL: Final = re.compile(r"[!$%&'()*+,\-./0-9:;=A-Z\[\]_a-z~]+")  # without a query and a fragment
+_ORIGIN: Final = re.compile(r"https?://(?:[0-9A-Za-z.\-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _DURATION: Final = "seconds, or a number with the unit s, m, h, d or w such as 12h"
 
 
@@ -33,6 +37,25 @@ def _lifetime(value: Any) -> Any:
 
 def _seconds(value: Any) -> Any:
     return parse_duration(value).total_seconds() if isinstance(value, str) else value
+
+
+def _public_url(value: str | None) -> str | None:
+    if value is None:
+        return None
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not _URL.fullmatch(value) or "@" in parts.netloc:
+        raise ValueError
+    _ = parts.port  # raises ValueError when it is none
+    return value.rstrip("/")
+
+
+def _origins(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    origins = tuple(one.strip().rstrip("/") for one in value.split(",") if one.strip())
+    if origins != ("*",) and not all(map(_ORIGIN.fullmatch, origins)):
+        raise ValueError
+    return origins
 
 
 class Settings(BaseSettings):
@@ -66,6 +89,16 @@ class Settings(BaseSettings):
         30, ge=0, description=f"a whole number of {_DURATION}"
     )
     docs_public: bool = Field(True, description="true or false")
+    public_url: Annotated[str | None, AfterValidator(_public_url)] = Field(
+        None, description="the URL of a server, as in https://data.example.org or https://example.org/store"
+    )
+    link_secret_file: Path | None = Field(None, description="the path of a file that holds a secret, or is to")
+    link_max_ttl: Annotated[timedelta, BeforeValidator(_lifetime)] = Field(
+        timedelta(days=7), description=f"more than 0 {_DURATION}"
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)] = Field(
+        (), description="origins separated by commas, as in https://app.example.org,http://localhost:5173, or *"
+    )
 
     @model_validator(mode="after")
     def _one_store(self) -> Self:

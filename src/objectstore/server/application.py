@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from objectstore import __version__
 from objectstore.errors import LengthRequired, ObjectStoreError, TooLarge
-from objectstore.server import batch, health, uploads
+from objectstore.server import batch, health, links, uploads
 from objectstore.server.access import DESCRIPTION_PATHS, HEALTH_PATHS
 from objectstore.server.admission import Admission
 from objectstore.server.dataplane import DataPlane, serves
@@ -28,22 +28,22 @@ MAX_JSON_SIZE: Final = 8 * 1024 * 1024  # bytes: a thousand of the longest keys,
 class Application(FastAPI):
     """Serves `service`. An ASGI application for any server; a lifespan opens and closes the store."""
 
-    def __init__(self, service: Service, *, describe: bool = True) -> None:
+    def __init__(self, service: Service, *, docs_public: bool = True) -> None:
         super().__init__(
             title="objectstore",
             version=__version__,
             summary="A durable object store over plain HTTP",
             license_info={"name": "MIT", "identifier": "MIT"},
-            openapi_url="/openapi.json" if describe else None,
+            openapi_url="/openapi.json",
             redirect_slashes=False,
         )
         self.state.service = service
         self._service = service
-        self._public = HEALTH_PATHS | (DESCRIPTION_PATHS if describe else frozenset())
+        self._public = HEALTH_PATHS | (DESCRIPTION_PATHS if docs_public else frozenset())
         self._admission = Admission(service)
         self._dataplane = DataPlane(service, self._admission)
         install_handlers(self)
-        for module in (batch, uploads, health):
+        for module in (batch, uploads, links, health):
             self.include_router(module.router)
 
     def openapi(self) -> dict[str, Any]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from objectstore.auth.linksecret import FILE_NAME, LinkSecret
+from objectstore.auth.signing import Links
 from objectstore.auth.store import TokenStore
 from objectstore.config.build import open_backend
 from objectstore.config.settings import Settings, load_settings
 from objectstore.server.application import Application
+from objectstore.server.secrecy import hide_links
 from objectstore.server.service import Service
 
 
@@ -16,10 +19,16 @@ def assemble(settings: Settings | None = None) -> Application:
         ConfigurationError: in one line, what to change.
     """
     settings = load_settings() if settings is None else settings
+    hide_links()
+    tokens = TokenStore(settings.auth_tokens_file)
+    secret = settings.link_secret_file or settings.auth_tokens_file.with_name(FILE_NAME)
     service = Service(
         backend=open_backend(settings),
-        tokens=TokenStore(settings.auth_tokens_file),
+        tokens=tokens,
         max_object_size=settings.max_object_size,
         upload_ttl=settings.upload_ttl,
+        links=Links(tokens, LinkSecret(secret)),
+        link_max_ttl=settings.link_max_ttl,
+        public_url=settings.public_url,
     )
-    return Application(service, describe=settings.docs_public)
+    return Application(service, docs_public=settings.docs_public)

@@ -8,6 +8,7 @@ from typing import Any, Final
 from pydantic.json_schema import models_json_schema
 
 from objectstore.server.schemas import Error, Page, Record
+from objectstore.wire.links import PARAMETER
 
 _REASONS: Final = {
     304: "Not modified",
@@ -28,6 +29,7 @@ _REASONS: Final = {
     507: "No room",
 }
 _SECURITY: Final[list[dict[str, list[str]]]] = [{"token": []}]
+_OR_LINK: Final[list[dict[str, list[str]]]] = [*_SECURITY, {"link": []}]
 _ERROR_CODE: Final = {"description": "the code of the error", "schema": {"type": "string"}}
 
 
@@ -46,6 +48,12 @@ def describe_objects(document: dict[str, Any]) -> dict[str, Any]:
     )
     components = document.setdefault("components", {})
     components.setdefault("schemas", {}).update(schemas["$defs"])
+    components.setdefault("securitySchemes", {})["link"] = {
+        "type": "apiKey",
+        "in": "query",
+        "name": PARAMETER,
+        "description": "what `POST /links` adds to the URL of an object",
+    }
     described = {"/objects": _listing_path(), "/objects/{key}": _object_path()}
     document["paths"] = described | document["paths"]
     return document
@@ -86,6 +94,7 @@ def _object_path() -> dict[str, Any]:
             },
             failing=(400, 401, 403, 404, 412, 416, 500, 501, 503),
             parameters=[_parameter("Range", "one range or several, as in `bytes=0-99`"), *_conditions(), _if_range()],
+            security=_OR_LINK,
         ),
         "head": _operation(
             "head_object",
@@ -97,6 +106,7 @@ def _object_path() -> dict[str, Any]:
             failing=(400, 401, 403, 404, 412, 500, 501, 503),
             parameters=_conditions(),
             body=False,
+            security=_OR_LINK,
         ),
         "put": _operation(
             "put_object",
@@ -114,6 +124,7 @@ def _object_path() -> dict[str, Any]:
                 _parameter("Repr-Digest", "like Content-Digest"),
                 _parameter("Content-MD5", "MD5 of the body in Base64, verified before anything is visible"),
             ],
+            security=_OR_LINK,
             extra={
                 "description": "Every header `X-Object-Meta-NAME` is kept as metadata; with the other kept headers "
                 "they have 8 KiB at most.",
@@ -162,6 +173,7 @@ def _operation(
     failing: tuple[int, ...],
     parameters: list[dict[str, Any]],
     body: bool = True,
+    security: list[dict[str, list[str]]] = _SECURITY,
     extra: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     responses = dict(success)
@@ -174,7 +186,7 @@ def _operation(
         "operationId": name,
         "summary": summary,
         "tags": ["objects"],
-        "security": _SECURITY,
+        "security": security,
         "parameters": parameters,
         "responses": responses,
         **(extra or {}),

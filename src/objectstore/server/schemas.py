@@ -7,6 +7,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from objectstore.wire.links import DEFAULT_LIFETIME, LinkMethod
+
 Key = Annotated[str, Field(min_length=1, max_length=1024, description="1 to 1024 bytes of UTF-8 without NUL")]
 
 
@@ -127,6 +129,28 @@ class PartName(Model):
 
 class CompleteRequest(Model):
     parts: Annotated[list[PartName], Field(max_length=10_000)]
+
+
+class LinkRequest(Model):
+    key: Key
+    method: LinkMethod = Field(default="GET", description="GET, which allows HEAD too, or PUT")
+    expires_in: int = Field(default=DEFAULT_LIFETIME, ge=1, description="seconds from now, at most `LINK_MAX_TTL`")
+    max_bytes: int | None = Field(default=None, ge=0, description="of the body of a PUT")
+    content_type: str | None = Field(
+        default=None, min_length=1, max_length=255, description="that a PUT has to have, and the object gets"
+    )
+    filename: str | None = Field(
+        default=None, min_length=1, max_length=255, description="that browsers save what they GET under"
+    )
+
+
+class LinkRecord(Model):
+    url: str
+    path: str = Field(description="path and query, below the base URL of the server")
+    public: bool = Field(description="whether `url` is made of the server's `PUBLIC_URL`, rather than of this request")
+    method: LinkMethod
+    key: Key
+    expires_at: datetime
 
 
 class Health(Model):

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 from objectstore.auth.scopes import Credential
+from objectstore.auth.signing import Links
 from objectstore.backends.contract import Backend
 from objectstore.errors import ObjectStoreError
 
@@ -41,12 +42,17 @@ class Service:
     tokens: Authenticator
     max_object_size: int  # bytes
     upload_ttl: timedelta
+    links: Links | None = None
+    link_max_ttl: timedelta = timedelta(days=7)
+    public_url: str | None = None  # what the server is called from outside, without a slash at the end
     now: Callable[[], datetime] = _utc_now
     _opened: AsyncExitStack = field(default_factory=AsyncExitStack, init=False)
 
     async def open(self) -> None:
         """Open the backend and start what runs beside the requests. Raises ConfigurationError."""
         self.tokens.load()
+        if self.links is not None:
+            self.links.load()
         await self._opened.enter_async_context(self.backend)
         expiry = asyncio.create_task(self._expire_uploads())
         self._opened.push_async_callback(_ended, expiry)

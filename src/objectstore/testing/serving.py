@@ -8,6 +8,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +17,10 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from objectstore.auth.links import mark_of
 from objectstore.auth.scopes import EVERY_KEY, SCOPES, Credential, Scope
+from objectstore.auth.signing import Links
+from objectstore.auth.tokens import digest_of
 from objectstore.backends.contract import Backend
 from objectstore.backends.engine.backend import EngineBackend
 from objectstore.backends.memory import MemoryBackend
@@ -44,9 +48,13 @@ class _Tokens:
 
     def __init__(self) -> None:
         self._known: dict[bytes, Credential] = {}
+        self._makers: dict[str, tuple[bytes, Credential]] = {}
 
     def add(self, token: str, credential: Credential) -> None:
+        digest = digest_of(token.encode())
+        credential = replace(credential, mark=mark_of(digest))
         self._known[b"Bearer " + token.encode()] = credential
+        self._makers[credential.mark] = (digest, credential)
 
     def load(self) -> None:
         pass
@@ -56,6 +64,25 @@ class _Tokens:
         if credential is None or (credential.expires is not None and credential.expires <= now):
             raise Unauthenticated
         return credential
+
+    def maker(self, mark: str) -> tuple[bytes, Credential] | None:
+        return self._makers.get(mark)
+
+
+class _Secret:
+    """For signed links; ends with the server."""
+
+    def __init__(self) -> None:
+        self._secret = secrets.token_bytes()
+
+    def load(self) -> None:
+        pass
+
+    def known(self) -> bytes:
+        return self._secret
+
+    def needed(self) -> bytes:
+        return self._secret
 
 
 class _Protocol(HttpToolsProtocol):
@@ -115,7 +142,13 @@ class ObjectStoreServer:
 
     def __init__(self, backend: Backend, token: str, max_object_size: int, certificate: Certificate | None) -> None:
         self._tokens = _Tokens()
-        self._service = Service(backend=backend, tokens=self._tokens, max_object_size=max_object_size, upload_ttl=_TTL)
+        self._service = Service(
+            backend=backend,
+            tokens=self._tokens,
+            max_object_size=max_object_size,
+            upload_ttl=_TTL,
+            links=Links(self._tokens, _Secret()),
+        )
         self._certificate = certificate
         self._script = Script()
         self._running: _Running | None = None

@@ -45,6 +45,8 @@ RULES: Final = (
     Rule(errors.MethodNotAllowed, 405, "method_not_allowed"),
     Rule(errors.Unsupported, 501, "unsupported"),
     Rule(errors.Unauthenticated, 401, "unauthenticated"),
+    Rule(errors.InvalidLink, 401, "invalid_link"),
+    Rule(errors.LinkExpired, 401, "link_expired"),
     Rule(errors.Forbidden, 403, "forbidden"),
     Rule(errors.RateLimited, 429, "rate_limited"),
     Rule(errors.Unavailable, 503, "unavailable"),

@@ -23,6 +23,7 @@ from objectstore.errors import (
 from objectstore.values import Attributes, ByteRange, Conditions, ObjectInfo
 from objectstore.wire import replies, requests
 from objectstore.wire.downloads import Download
+from objectstore.wire.links import SignedLink
 from objectstore.wire.replies import BegunUpload, Deleted, Page, Reply, UnfinishedUpload, UploadedPart
 from objectstore.wire.requests import MAX_BATCH, Piece, Request, Source
 from objectstore.wire.retries import (
@@ -241,6 +242,11 @@ def list_uploads(cursor: str | None, retries: Retries) -> Flow[tuple[tuple[Unfin
     """Some unfinished uploads, and the cursor to ask for more."""
     request = requests.list_uploads(cursor)
     return replies.read_uploads((yield from send(request, retries)), request)
+
+
+def sign(request: Request, base: str, retries: Retries) -> Flow[SignedLink]:
+    """The link that `request` asks for, below the URL `base`."""
+    return replies.read_link((yield from send(request, retries)), request, base)
 
 
 def next_part(size: int) -> Flow[Piece]:

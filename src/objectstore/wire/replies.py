@@ -14,6 +14,7 @@ from objectstore.errors import BadRequest, Corrupted, InternalError, InvalidRang
 from objectstore.values import ByteRange, ObjectInfo
 from objectstore.wire.errors import RULES, parse_error
 from objectstore.wire.headers import Fields, format_digest, parse_content_range, parse_digests, parse_info
+from objectstore.wire.links import SignedLink, parse_link
 from objectstore.wire.records import dump, parse_record, parse_time
 from objectstore.wire.requests import Request
 
@@ -220,6 +221,10 @@ def read_uploads(reply: Reply, request: Request) -> tuple[tuple[UnfinishedUpload
         return tuple(_upload(one) for one in told["uploads"]), told["next_cursor"]
 
     return _understood(parse, reply, request)
+
+
+def read_link(reply: Reply, request: Request, base: str) -> SignedLink:
+    return _understood(lambda: parse_link(reply.body, base), reply, request)
 
 
 def not_ours(reply: Reply, request: Request, why: object) -> InternalError:

@@ -26,7 +26,8 @@ from objectstore.errors import ConfigurationError
 
 FORMAT_NAME: Final = "objectstore engine"
 FORMAT_VERSION: Final = 1
-GUESTS: Final = frozenset({"tokens.json", "tokens.json.lock"})  # of the server, which keeps them beside its data
+# Of the server, which keeps them beside its data.
+GUESTS: Final = frozenset({"tokens.json", "tokens.json.lock", "links.key", "links.key.lock"})
 FOLDER_MODE: Final = 0o700
 FILE_MODE: Final = 0o600
 RESERVE: Final = 16 * 1024 * 1024  # bytes of the disk that only deleting may use
