@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 from objectstore import AsyncRestStore, ObjectInfo, RestStore
 from objectstore.client.drivers import AsyncDriver, Driver
 from objectstore.client.site import parse_site
-from objectstore.client.transport import AsyncHttpxTransport, HttpxTransport
+from objectstore.client.transport import async_transport_to, transport_to
 from objectstore.wire.retries import Retries
 
 Kind: TypeAlias = Literal["sync", "async"]
@@ -30,6 +30,7 @@ class Both:
     timeout: float = 20.0
     retries: Retries = field(default_factory=lambda: Retries(limit=3, delay=1.0))
     max_connections: int = 100
+    ca_file: str | None = None
     slept: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -37,8 +38,14 @@ class Both:
         self.store: Any = self._sync(site.origin) if self.kind == "sync" else self._async(site.origin)
         self._runner = asyncio.Runner()
 
+    @property
+    def _way(self) -> dict[str, Any]:
+        return {"timeout": self.timeout, "max_connections": self.max_connections, "ca_file": self.ca_file}
+
     def _sync(self, origin: str) -> RestStore:
-        transport = HttpxTransport(origin, timeout=self.timeout, max_connections=self.max_connections)
+        transport = transport_to(
+            origin, timeout=self.timeout, max_connections=self.max_connections, ca_file=self.ca_file
+        )
         site = parse_site(self.url, self.token)
         chance = {"sleep": self.slept.append, "random": lambda: 0.5, "now": lambda: NOW}
         return RestStore(Driver(site, transport, self.retries, **chance))  # type: ignore[arg-type]
@@ -47,7 +54,9 @@ class Both:
         async def sleep(seconds: float) -> None:
             self.slept.append(seconds)
 
-        transport = AsyncHttpxTransport(origin, timeout=self.timeout, max_connections=self.max_connections)
+        transport = async_transport_to(
+            origin, timeout=self.timeout, max_connections=self.max_connections, ca_file=self.ca_file
+        )
         site = parse_site(self.url, self.token)
         chance = {"sleep": sleep, "random": lambda: 0.5, "now": lambda: NOW}
         return AsyncRestStore(AsyncDriver(site, transport, self.retries, **chance))  # type: ignore[arg-type]

@@ -126,8 +126,7 @@ from objectstore import RestStore
 
 store = RestStore.create(sys.argv[1], sys.argv[2])
 store.put("forked", b"x")
-pool = store._driver._transport._pool._pool
-lock = pool._optional_thread_lock
+lock = store._driver._transport._pool._slots._cond
 held, forked = threading.Event(), threading.Event()
 
 def hold():

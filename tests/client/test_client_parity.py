@@ -9,7 +9,9 @@ import pytest
 from objectstore import AsyncRestStore, RestStore
 from objectstore.client import AsyncReader, Reader
 from objectstore.client.drivers import AsyncDriver, Driver
-from objectstore.client.transport import AsyncHttpxTransport, HttpxTransport
+from objectstore.client.transport.aio import AsyncDirectTransport
+from objectstore.client.transport.proxied import AsyncProxiedTransport, ProxiedTransport
+from objectstore.client.transport.sync import DirectTransport
 
 # What a word of the sync client is called in the other.
 RENAMED = {
@@ -28,7 +30,8 @@ PAIRS = [
     (RestStore, AsyncRestStore),
     (Reader, AsyncReader),
     (Driver, AsyncDriver),
-    (HttpxTransport, AsyncHttpxTransport),
+    (DirectTransport, AsyncDirectTransport),
+    (ProxiedTransport, AsyncProxiedTransport),
 ]
 
 

@@ -31,6 +31,7 @@ class Answer:
     fields: Fields
     chunks: Iterable[bytes]
     closed: bool = False
+    whole: bytes | None = None
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self.chunks)

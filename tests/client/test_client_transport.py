@@ -6,10 +6,11 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from client.both import TOKEN, Both
+from client.both import TOKEN, Both, Kind
 from client.scripted import Scripted, content
 from objectstore import Unavailable
 from objectstore.testing import serve
@@ -78,6 +79,22 @@ def test_https_needs_an_authority_that_is_trusted(
         trusting = client_of(server.url)
         trusting.put("k", b"x")
         assert trusting.get("k") == b"x"
+
+
+@pytest.mark.usefixtures("no_proxies")
+def test_an_authority_of_ones_own_is_trusted_when_it_is_named(
+    client_of: Callable[..., Both], certificate: tuple[str, str]
+) -> None:
+    with serve(token=TOKEN, certificate=certificate) as server:
+        trusting = client_of(server.url, ca_file=certificate[0])
+        trusting.put("k", b"x" * 1_000_000)
+        assert trusting.get("k") == b"x" * 1_000_000
+
+
+@pytest.mark.usefixtures("no_proxies")
+def test_an_authority_that_cannot_be_read_is_told_by_its_file(tmp_path: Path, kind: Kind) -> None:
+    with pytest.raises(ValueError, match=r"the ca_file .*none.pem"):
+        Both(kind, "https://127.0.0.1:1", ca_file=str(tmp_path / "none.pem"))
 
 
 MOVES_A_LOT = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
@@ -12,7 +13,7 @@ from objectstore.client.drivers import AsyncDriver
 from objectstore.client.readers import AsyncReader
 from objectstore.client.site import parse_site
 from objectstore.client.sources import AsyncData, Kept, Parts, aopened
-from objectstore.client.transport import AsyncHttpxTransport
+from objectstore.client.transport import async_transport_to
 from objectstore.errors import NotFound
 from objectstore.values import NO_ATTRIBUTES, UNCONDITIONAL, Attributes, ByteRange, Conditions, ObjectInfo
 from objectstore.wire import flows
@@ -41,11 +42,12 @@ class AsyncRestStore:
         retry_delay: float = 1.0,
         *,
         max_connections: int = 100,
+        ca_file: str | os.PathLike[str] | None = None,
     ) -> Self:
         """A client of the server at `base_url`; nothing is connected yet. Arguments as for `RestStore.create`."""
         site = parse_site(base_url, api_key)
         retries = Retries(limit=max_retries, delay=retry_delay)
-        transport = AsyncHttpxTransport(site.origin, timeout=timeout, max_connections=max_connections)
+        transport = async_transport_to(site.origin, timeout=timeout, max_connections=max_connections, ca_file=ca_file)
         return cls(AsyncDriver(site, transport, retries))
 
     async def __aenter__(self) -> Self:

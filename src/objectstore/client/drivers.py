@@ -89,6 +89,8 @@ class Driver:
         return self._transport.send(request.method, self.site.target(request), self.site.fields(request), outgoing)
 
     def _read(self, response: Response) -> Reply:
+        if response.whole is not None:
+            return Reply(response.status, response.fields, response.whole, self._now())
         failed = response.status >= 300
         chunks: list[bytes] = []
         try:
@@ -170,6 +172,8 @@ class AsyncDriver:
         return await self._transport.send(request.method, target, fields, outgoing)
 
     async def _read(self, response: AsyncResponse) -> Reply:
+        if response.whole is not None:
+            return Reply(response.status, response.fields, response.whole, self._now())
         failed = response.status >= 300
         chunks: list[bytes] = []
         try:

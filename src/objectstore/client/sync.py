@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
@@ -12,7 +13,7 @@ from objectstore.client.drivers import Driver
 from objectstore.client.readers import Reader
 from objectstore.client.site import parse_site
 from objectstore.client.sources import Data, Kept, Parts, opened
-from objectstore.client.transport import HttpxTransport
+from objectstore.client.transport import transport_to
 from objectstore.errors import NotFound
 from objectstore.values import NO_ATTRIBUTES, UNCONDITIONAL, Attributes, ByteRange, Conditions, ObjectInfo
 from objectstore.wire import flows
@@ -48,6 +49,7 @@ class RestStore:
         retry_delay: float = 1.0,
         *,
         max_connections: int = 100,
+        ca_file: str | os.PathLike[str] | None = None,
     ) -> Self:
         """A client of the server at `base_url`; nothing is connected yet.
 
@@ -58,10 +60,11 @@ class RestStore:
             max_retries: tries after the first, where trying again is safe.
             retry_delay: seconds before the first retry at most; doubles with each one.
             max_connections: how many requests may be under way at once; others wait their turn.
+            ca_file: certificates (PEM) of the authorities to trust instead of the system's.
         """
         site = parse_site(base_url, api_key)
         retries = Retries(limit=max_retries, delay=retry_delay)
-        transport = HttpxTransport(site.origin, timeout=timeout, max_connections=max_connections)
+        transport = transport_to(site.origin, timeout=timeout, max_connections=max_connections, ca_file=ca_file)
         return cls(Driver(site, transport, retries))
 
     def __enter__(self) -> Self:

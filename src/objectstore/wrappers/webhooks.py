@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 from urllib.parse import urlsplit
 
-from objectstore.client.transport import AsyncHttpxTransport, AsyncResponse
+from objectstore.client.transport import AsyncResponse, async_transport_to
 from objectstore.errors import ConfigurationError, Unavailable
 from objectstore.wire.retries import ConnectionFailed
 
@@ -57,7 +57,7 @@ class Webhook:
         self._key = signing_key(secret)
         self._clock = clock
         self.host = urlsplit(origin).netloc
-        self._transport = AsyncHttpxTransport(origin, timeout=TIMEOUT, max_connections=LANES)
+        self._transport = async_transport_to(origin, timeout=TIMEOUT, max_connections=LANES)
 
     async def send(self, message: Message) -> None:
         """Returns when the receiver has answered with 2xx. Raises Unavailable."""

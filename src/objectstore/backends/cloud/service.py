@@ -18,7 +18,7 @@ from objectstore.backends.cloud.credentials import Identify
 from objectstore.backends.cloud.failures import RETRY_AFTER, code_in, of_status
 from objectstore.backends.cloud.settings import BucketSettings
 from objectstore.backends.cloud.spool import Spool
-from objectstore.client.transport import AsyncHttpxTransport, AsyncResponse
+from objectstore.client.transport import AsyncResponse, async_transport_to
 from objectstore.core.sigv4 import EMPTY_PAYLOAD, canonical_query, signed_headers
 from objectstore.errors import Unavailable
 from objectstore.wire.retries import ConnectionFailed
@@ -58,7 +58,7 @@ class Service:
         self._identify = identify
         self._host = urlsplit(settings.origin).netloc
         patience = settings.patience
-        self._transport = AsyncHttpxTransport(
+        self._transport = async_transport_to(
             settings.origin, timeout=patience.read, max_connections=patience.connections
         )
 

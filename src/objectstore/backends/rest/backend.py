@@ -15,7 +15,7 @@ from objectstore.backends.rest.uploads import RestUploads
 from objectstore.client.drivers import AsyncDriver
 from objectstore.client.readers import AsyncReader
 from objectstore.client.site import Site, parse_site
-from objectstore.client.transport import AsyncHttpxTransport
+from objectstore.client.transport import async_transport_to
 from objectstore.core.listing import decode_cursor, encode_cursor
 from objectstore.errors import (
     ConfigurationError,
@@ -103,7 +103,7 @@ class RestBackend:
             site = parse_site(self._base_url, self._api_key)
         except ValueError as error:
             raise ConfigurationError(str(error)) from None
-        transport = AsyncHttpxTransport(site.origin, timeout=self._timeout, max_connections=self._max_connections)
+        transport = async_transport_to(site.origin, timeout=self._timeout, max_connections=self._max_connections)
         self._driver = AsyncDriver(site, transport, self._retries)
         try:
             await self._knock(site)

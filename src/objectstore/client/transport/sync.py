@@ -1,0 +1,268 @@
+"""Straight to the server, on sockets that block."""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from objectstore.client.transport.contract import Outgoing, Response
+from objectstore.client.transport.forks import renew_in_children
+from objectstore.client.transport.http1 import Answer, Malformed, announced, format_head
+from objectstore.client.transport.way import IDLE, Way
+from objectstore.errors import IncompleteBody
+from objectstore.wire.headers import FieldList
+
+# Below 128 KiB the C library takes memory from its heap; above, it asks the kernel for pages, each time.
+_HEAD: Final = 64 * 1024  # bytes
+_BODY: Final = 256 * 1024  # bytes
+_JOINED: Final = 64 * 1024  # bytes; sending copies less than another system call costs
+
+
+class DirectTransport:
+    """A pool of connections. The one that was used last is used next, so that those not needed grow old."""
+
+    def __init__(self, way: Way) -> None:
+        self._way = way
+        self._pool = _Pool(way)
+        renew_in_children(self)
+
+    def send(self, method: str, target: str, fields: FieldList, body: Outgoing | None) -> Response:
+        head = format_head(method, target, self._way.host, fields)
+        pool = self._pool
+        connection = pool.take()
+        try:
+            answer = Answer(method)
+            if body is None or isinstance(body, bytes):
+                connection.write(head + body if body else head)
+            else:
+                connection.send(head, body, announced(fields), answer)
+            return _Response(pool, connection, answer, connection.receive_head(answer))
+        except BaseException:
+            pool.drop(connection)
+            raise
+
+    def close(self) -> None:
+        self._pool.close()
+
+    def leave_to_parent(self) -> None:
+        # Closed here, the idle ones stay open there. Those in use belong to threads that do not exist here.
+        self._pool.close()
+        self._pool = _Pool(self._way)
+
+
+class _Connection:
+    """A socket, and the first bytes of a body that came before all was sent."""
+
+    __slots__ = ("_early", "_poll", "_socket", "_way", "idle_since")
+
+    def __init__(self, way: Way) -> None:
+        self._way = way
+        self._socket = _connect(way)
+        self._poll = select.poll()
+        self._poll.register(self._socket, select.POLLIN)
+        self._early = b""
+        self.idle_since = 0.0
+
+    def is_quiet(self) -> bool:
+        """Whether nothing has come while it was idle: the end, or bytes that nobody asked for."""
+        return not self._poll.poll(0)
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def write(self, data: bytes | memoryview) -> bool:
+        """Whether the server takes it. One that does not may have answered already."""
+        try:
+            self._socket.sendall(data)
+        except TimeoutError as error:
+            raise self._way.lost(error) from error
+        except OSError:
+            return False
+        return True
+
+    def send(self, head: bytes, body: Iterable[bytes | memoryview], size: int | None, answer: Answer) -> None:
+        """`size` bytes, or in chunks (RFC 9112 §7.1). It ends early when the server refuses to take them."""
+        pending = head  # goes out with what comes next
+        sent = 0
+        for chunk in body:
+            if not chunk:
+                continue
+            if self._refuses(answer):
+                return
+            sent += len(chunk)
+            if size is None:
+                pending += b"%x\r\n" % len(chunk)
+            if len(chunk) > _JOINED:
+                taken = self.write(pending) and self.write(chunk)
+            else:
+                taken = self.write(b"".join((pending, chunk)))
+            if not taken:
+                return
+            pending = b"\r\n" if size is None else b""
+        if size is not None and sent != size:
+            raise IncompleteBody(size, sent)
+        if size is None:
+            pending += b"0\r\n\r\n"
+        if pending:
+            self.write(pending)
+
+    def receive_head(self, answer: Answer) -> bytes:
+        """The beginning of the body, which came with the head."""
+        early, self._early = self._early, b""
+        while not answer.status:
+            early += self.receive(answer, _HEAD)
+        return early
+
+    def receive(self, answer: Answer, size: int = _BODY) -> bytes:
+        """What comes next of the body; nothing, when none of it has come yet."""
+        try:
+            data = self._socket.recv(size)
+            if data:
+                return answer.feed(data)
+            answer.end()
+        except (OSError, Malformed) as error:
+            raise self._way.lost(error) from error
+        return b""
+
+    def _refuses(self, answer: Answer) -> bool:
+        """Whether the server has answered already, with an error."""
+        if not self._poll.poll(0):
+            return False
+        # Under TLS that may be something else, for which nobody is to wait.
+        self._socket.settimeout(0)
+        try:
+            data = self._socket.recv(_HEAD)
+            if data:
+                self._early += answer.feed(data)
+            else:
+                answer.end()
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return False
+        except (OSError, Malformed) as error:
+            raise self._way.lost(error) from error
+        finally:
+            self._socket.settimeout(self._way.timeout)
+        if answer.status < 300:
+            return False
+        answer.reusable = False
+        return True
+
+
+class _Pool:
+    """Connections to one server: idle ones, and a slot for each that may be in use."""
+
+    def __init__(self, way: Way) -> None:
+        self._way = way
+        self._slots = threading.Semaphore(way.max_connections)
+        self._idle: deque[_Connection] = deque()  # its single steps are atomic
+        self._closed = False
+
+    def take(self) -> _Connection:
+        """One to be given back, or dropped."""
+        if not self._slots.acquire(timeout=self._way.timeout):
+            raise self._way.no_connection_free()
+        try:
+            return self._youngest() or _Connection(self._way)
+        except BaseException:
+            self._slots.release()
+            raise
+
+    def give(self, connection: _Connection) -> None:
+        connection.idle_since = time.monotonic()
+        self._idle.append(connection)
+        self._slots.release()
+        if self._closed:
+            self.close()
+
+    def drop(self, connection: _Connection) -> None:
+        connection.close()
+        self._slots.release()
+
+    def close(self) -> None:
+        self._closed = True
+        while (connection := self._pop(oldest=True)) is not None:
+            connection.close()
+
+    def _youngest(self) -> _Connection | None:
+        fresh = time.monotonic() - IDLE
+        while (connection := self._pop()) is not None:
+            if connection.idle_since > fresh and connection.is_quiet():
+                self._close_older_than(fresh)
+                return connection
+            connection.close()
+        return None
+
+    def _close_older_than(self, fresh: float) -> None:
+        while (oldest := self._pop(oldest=True)) is not None:
+            if oldest.idle_since > fresh:
+                self._idle.appendleft(oldest)
+                return
+            oldest.close()
+
+    def _pop(self, *, oldest: bool = False) -> _Connection | None:
+        try:
+            return self._idle.popleft() if oldest else self._idle.pop()
+        except IndexError:
+            return None
+
+
+class _Response:
+    def __init__(self, pool: _Pool, connection: _Connection, answer: Answer, begun: bytes) -> None:
+        self.status = answer.status
+        self.fields = answer.fields
+        self.whole: bytes | None = None
+        self._pool = pool
+        self._connection: _Connection | None = connection
+        self._answer = answer
+        self._begun = begun
+        if answer.done:
+            self.whole = begun
+            self._release()
+
+    def __iter__(self) -> Iterator[bytes]:
+        begun, self._begun = self._begun, b""
+        if begun:
+            yield begun
+        while (connection := self._connection) is not None:
+            try:
+                chunk = connection.receive(self._answer)
+            except BaseException:
+                self.close()
+                raise
+            if self._answer.done:
+                self._release()
+            if chunk:
+                yield chunk
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._pool.drop(connection)
+
+    def _release(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        if self._answer.reusable:
+            self._pool.give(connection)
+        else:
+            self._pool.drop(connection)
+
+
+def _connect(way: Way) -> socket.socket:
+    try:
+        connected = socket.create_connection((way.name, way.port), way.timeout)
+        try:
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return connected if way.tls is None else way.tls.wrap_socket(connected, server_hostname=way.name)
+        except BaseException:
+            connected.close()
+            raise
+    except (OSError, UnicodeError) as error:
+        raise way.unreached(error) from error
