@@ -133,6 +133,8 @@ def running(
     token = add_token(tokens, "all")
     port = free_port()
     settings = {"DATA_DIR": str(folder / "data"), "AUTH_TOKENS_FILE": str(tokens), "WORKERS": str(workers)}
+    # All tests share an address, and some try many tokens.
+    settings["RATE_LIMIT_ADDRESS"] = "none"
     settings |= environment or {}
     settings = {name: value for name, value in settings.items() if value}
     with (folder / "server.log").open("ab") as log:

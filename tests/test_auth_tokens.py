@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -103,17 +103,35 @@ def test_a_refresh_may_name_other_scopes(run: Run, folder: Path) -> None:
     assert TokenFile(folder / "tokens.json").read().records[0].scopes == {"write", "delete"}
 
 
+def test_a_token_may_have_a_rate_limit_of_its_own(run: Run, folder: Path) -> None:
+    def rate() -> object:
+        return json.loads(run("list", "--json").out)["rate"]
+
+    assert run("add", "a", "--ttl", "1", "--scope", "read", "--rate", "300 per minute; 10/second").code == 0
+    assert rate() == "10/second;300/minute"
+    assert "10/second;300/minute" in run("list").out
+    header = TokenFile(folder / "tokens.json").read().records[0]
+    assert run("edit", "a", "--rate", "none").err == "a has the rate limit none\n"
+    assert rate() == "none"
+    assert run("edit", "a", "--rate", "default").err == "a has the rate limit default\n"
+    assert TokenFile(folder / "tokens.json").read().records[0] == replace(header, rate=None)
+    wrong = run("edit", "a", "--rate", "10/fortnight")
+    assert (wrong.code, wrong.err.count("\n")) == (2, 1)
+    assert "--rate '10/fortnight' is no rate: it has to be such as 100/second" in wrong.err
+    assert "there is no token named 'b'; there are 'a'" in run("edit", "b", "--rate", "none").err
+
+
 def test_the_list_shows_what_each_token_may(run: Run, folder: Path) -> None:
     run("add", "reader", "--ttl", "1", "--scope", "read", "--prefix", "team/")
     long_ago = datetime(2020, 1, 1, tzinfo=UTC)
     TokenFile(folder / "tokens.json").add("old", scopes=["write", "read"], now=long_ago, ttl=timedelta(days=1))
     TokenFile(folder / "tokens.json").add("first", scopes=["delete"], now=long_ago, ttl=None)
     lines = run("list").out.splitlines()
-    assert lines[0].split() == ["NAME", "SCOPES", "EXPIRES", "PREFIXES"]
+    assert lines[0].split() == ["NAME", "SCOPES", "EXPIRES", "RATE", "PREFIXES"]
     assert lines[1].split()[:2] == ["reader", "read"]
     assert lines[1].endswith("'team/'")
-    assert lines[2] == "old     read, write  2020-01-02T00:00:00Z (expired)  every key"
-    assert lines[3].split() == ["first", "delete", "never", "every", "key"]
+    assert lines[2] == "old     read, write  2020-01-02T00:00:00Z (expired)  default  every key"
+    assert lines[3].split() == ["first", "delete", "never", "default", "every", "key"]
 
 
 def test_the_list_is_json_for_programs_without_any_hash(run: Run, folder: Path) -> None:
@@ -125,6 +143,7 @@ def test_the_list_is_json_for_programs_without_any_hash(run: Run, folder: Path) 
             "name": "old",
             "scopes": ["read"],
             "prefixes": ["a"],
+            "rate": None,
             "created": "2020-01-01T00:00:00Z",
             "expires": "2020-01-02T00:00:00Z",
             "expired": True,
@@ -133,6 +152,7 @@ def test_the_list_is_json_for_programs_without_any_hash(run: Run, folder: Path) 
             "name": "first",
             "scopes": ["delete"],
             "prefixes": None,
+            "rate": None,
             "created": "2020-01-01T00:00:00Z",
             "expires": None,
             "expired": False,

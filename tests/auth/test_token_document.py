@@ -20,6 +20,7 @@ from objectstore.auth.document import (
 )
 from objectstore.auth.scopes import SCOPES
 from objectstore.auth.tokens import TokenRecord
+from objectstore.core.rates import Window
 from objectstore.errors import ConfigurationError
 
 TIMES = st.datetimes(timezones=st.just(UTC)).map(lambda time: time.replace(microsecond=0))
@@ -32,7 +33,8 @@ RECORDS = st.builds(
     expires=st.none() | TIMES,
     scopes=st.frozensets(st.sampled_from(SCOPES), min_size=1),
     prefixes=st.lists(st.text("aé/", max_size=4), min_size=1, max_size=3).map(tuple),
-    others=st.dictionaries(st.sampled_from(["rate", "quota"]), JSON),
+    rate=st.sampled_from([None, (), (Window(10, 1),), (Window(10, 1), Window(500, 3600))]),
+    others=st.dictionaries(st.sampled_from(["note", "quota"]), JSON),
 )
 DOCUMENTS = st.builds(
     TokenDocument,
@@ -119,6 +121,9 @@ def test_contents_that_are_no_token_file_are_refused(contents: bytes, complaint:
         ("prefixes", [], "a list of at least one text, or left out for every key"),
         ("prefixes", [1], "a list of at least one text"),
         ("prefixes", "a/", "a list of at least one text"),
+        ("rate", "often", "a rate such as 100/second"),
+        ("rate", 10, "a rate such as 100/second"),
+        ("rate", None, "a rate such as 100/second"),
     ],
 )
 def test_a_member_that_cannot_be_used_is_named(member: str, value: object, wanted: str) -> None:

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from objectstore.config.settings import Settings, load_settings
+from objectstore.core.rates import WANTED, Window
 from objectstore.errors import ConfigurationError
 
 _URLS = "the URL of a server, as in https://data.example.org or https://example.org/store"
@@ -42,6 +44,11 @@ def test_without_any_setting_there_are_defaults() -> None:
         "link_secret_file": None,
         "link_max_ttl": timedelta(days=7),
         "cors_origins": (),
+        "rate_limit": (),
+        "rate_limit_address": ({"quota": 60, "period": 60},),
+        "rate_limit_storage": "memory://",
+        "rate_limit_failure": "open",
+        "trusted_proxies": (),
     }
 
 
@@ -66,6 +73,11 @@ def test_without_any_setting_there_are_defaults() -> None:
         ("LINK_MAX_TTL", "30d", timedelta(days=30)),
         ("CORS_ORIGINS", "*", ("*",)),
         ("CORS_ORIGINS", "https://a.org, http://[::1]:80/", ("https://a.org", "http://[::1]:80")),
+        ("RATE_LIMIT", "5000/minute; 100/second", (Window(100, 1), Window(5000, 60))),
+        ("RATE_LIMIT_ADDRESS", "none", ()),
+        ("RATE_LIMIT_STORAGE", "rediss://user:word@redis.example:6380/2", "rediss://user:word@redis.example:6380/2"),
+        ("RATE_LIMIT_FAILURE", "Closed", "closed"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8, ::1", (ip_network("10.0.0.0/8"), ip_network("::1"))),
     ],
 )
 def test_a_setting_comes_from_the_variable_of_its_name(
@@ -102,6 +114,10 @@ def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch, na
         *(("PUBLIC_URL", value, _URLS) for value in ("https://me@a.org", "http://a.org:x", "http://a.org/#b")),
         ("LINK_MAX_TTL", "0", "more than 0 seconds, or a number with the unit s, m, h, d or w such as 12h"),
         *(("CORS_ORIGINS", value, _ORIGINS) for value in ("a.org", "null", "*,https://a.org", "https://a.org/path")),
+        ("RATE_LIMIT", "fast", f"a rate {WANTED}"),
+        ("RATE_LIMIT", "10/second;20/second", f"a rate {WANTED}"),
+        ("RATE_LIMIT_FAILURE", "ajar", "open or closed"),
+        ("TRUSTED_PROXIES", "proxy", "addresses and networks separated by commas, as in 10.0.0.0/8,::1"),
     ],
 )
 def test_a_bad_value_is_one_line_with_the_variable_the_value_and_what_is_accepted(
@@ -111,6 +127,14 @@ def test_a_bad_value_is_one_line_with_the_variable_the_value_and_what_is_accepte
     with pytest.raises(ConfigurationError) as caught:
         load_settings()
     assert caught.value.message == f"{name}={value!r}: it has to be {accepted}"
+
+
+@pytest.mark.parametrize("value", ["memcached://a", "redis://", "user:secret@redis", "redis://:secret@ host"])
+def test_a_storage_of_the_limits_is_not_shown_for_its_password(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("RATE_LIMIT_STORAGE", value)
+    with pytest.raises(ConfigurationError, match=r"^RATE_LIMIT_STORAGE: it has to be memory://, or a Redis") as caught:
+        load_settings()
+    assert "secret" not in caught.value.message
 
 
 def test_each_bad_value_has_its_line(monkeypatch: pytest.MonkeyPatch) -> None:

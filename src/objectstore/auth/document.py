@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from objectstore.auth.scopes import EVERY_KEY, SCOPES, Scope
 from objectstore.auth.tokens import TokenRecord
+from objectstore.core.rates import WANTED, format_rate, parse_rate
 from objectstore.errors import ConfigurationError
 
 VERSION: Final = 1
@@ -102,10 +103,12 @@ def _members(record: TokenRecord) -> dict[str, object]:
     }
     if record.prefixes != EVERY_KEY:
         members["prefixes"] = list(record.prefixes)
+    if record.rate is not None:
+        members["rate"] = format_rate(record.rate)
     return {**members, **record.others}
 
 
-_READ: Final = frozenset({"name", "sha256", "created", "expires", "scopes", "prefixes"})
+_READ: Final = frozenset({"name", "sha256", "created", "expires", "scopes", "prefixes", "rate"})
 
 
 def _record(number: int, members: Any) -> TokenRecord:
@@ -128,6 +131,7 @@ def _record(number: int, members: Any) -> TokenRecord:
         prefixes=read("prefixes", _prefixes, "a list of at least one text, or left out for every key")
         if "prefixes" in members
         else EVERY_KEY,
+        rate=read("rate", parse_rate, f"a rate {WANTED}") if "rate" in members else None,
         others={name: value for name, value in members.items() if name not in _READ},
     )
 

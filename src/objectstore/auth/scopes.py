@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, TypeAlias, get_args
 
+from objectstore.core.rates import Rate
 from objectstore.errors import Forbidden
 
 Scope: TypeAlias = Literal["read", "write", "delete", "metrics"]
@@ -26,6 +27,7 @@ class Credential:
     prefixes: tuple[str, ...] = EVERY_KEY
     expires: datetime | None = None  # aware; not valid from then on
     mark: str = ""  # what its signed links name it by; without one it makes none
+    rate: Rate | None = None  # how often it may ask; None: as often as any
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "prefixes", simplified(self.prefixes))

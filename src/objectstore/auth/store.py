@@ -19,6 +19,7 @@ from objectstore.auth.document import TokenDocument
 from objectstore.auth.files import locked, replace_contents
 from objectstore.auth.scopes import EVERY_KEY, Credential, Scope
 from objectstore.auth.tokens import ENTROPY, TokenRecord, credential_of, digest_of, expiry, new_token
+from objectstore.core.rates import Rate
 from objectstore.errors import ConfigurationError, Unauthenticated
 
 RECHECK: Final = 0.5  # seconds between looks at the file: a change counts within a second
@@ -51,8 +52,11 @@ class TokenFile:
         now: datetime,
         ttl: timedelta | None,
         prefixes: Iterable[str] = EVERY_KEY,
+        rate: Rate | None = None,
     ) -> str:
         """Add a token and give it out: this is the only time that it is known. `ttl` None: valid for ever.
+
+        `rate` None: that of the server.
 
         Raises:
             ConfigurationError: also when the name is taken.
@@ -65,6 +69,7 @@ class TokenFile:
             expires=None if ttl is None else expiry(now, ttl),
             scopes=frozenset(scopes),
             prefixes=tuple(prefixes),
+            rate=rate,
         )
         self._edit(lambda old: documents.added(old, record))
         return token
@@ -78,11 +83,23 @@ class TokenFile:
             ConfigurationError: also when there is no such token.
         """
 
-        def refreshed(old: TokenDocument) -> TokenDocument:
-            record = replace(documents.find(old, name), expires=expiry(now, ttl))
-            return documents.replaced(old, record if scopes is None else replace(record, scopes=frozenset(scopes)))
+        def refreshed(old: TokenRecord) -> TokenRecord:
+            record = replace(old, expires=expiry(now, ttl))
+            return record if scopes is None else replace(record, scopes=frozenset(scopes))
 
-        return documents.find(self._edit(refreshed), name)
+        return self.change(name, refreshed)
+
+    def change(self, name: str, change: Callable[[TokenRecord], TokenRecord]) -> TokenRecord:
+        """Replace the record of a token, but for its name, by what `change` makes of it; gives that back.
+
+        Raises:
+            ConfigurationError: also when there is no such token.
+        """
+
+        def changed(old: TokenDocument) -> TokenDocument:
+            return documents.replaced(old, change(documents.find(old, name)))
+
+        return documents.find(self._edit(changed), name)
 
     def delete(self, name: str) -> None:
         """Remove a token. Raises ConfigurationError, also when there is no such token."""

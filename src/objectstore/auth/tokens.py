@@ -12,6 +12,7 @@ from typing import Final
 from objectstore.auth.links import mark_of
 from objectstore.auth.scopes import EVERY_KEY, Credential, Scope, simplified
 from objectstore.core.keys import check_key
+from objectstore.core.rates import Rate
 from objectstore.errors import ConfigurationError, InvalidKey
 
 ENTROPY: Final = 32  # bytes
@@ -32,6 +33,7 @@ class TokenRecord:
     expires: datetime | None  # aware, UTC: not valid from then on; None: valid for ever
     scopes: frozenset[Scope]
     prefixes: tuple[str, ...] = EVERY_KEY
+    rate: Rate | None = None  # None: that of the server
     others: Mapping[str, object] = field(default_factory=dict)  # what a later version wrote, kept as it is
 
     def __post_init__(self) -> None:
@@ -89,4 +91,5 @@ def credential_of(record: TokenRecord) -> Credential:
         prefixes=record.prefixes,
         expires=record.expires,
         mark=mark_of(record.digest),
+        rate=record.rate,
     )

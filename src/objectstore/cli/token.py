@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Final
@@ -16,10 +17,13 @@ from objectstore.auth.store import TokenFile
 from objectstore.auth.tokens import TokenRecord, expired
 from objectstore.cli.exits import Usage, reported
 from objectstore.cli.output import Json, Output
+from objectstore.core.rates import Rate, format_rate, parse_rate
 
 _CHOICE: Final = "|".join(SCOPES)
 
-app: Final = typer.Typer(no_args_is_help=True, help="Add, list, refresh and delete the tokens that a server accepts.")
+app: Final = typer.Typer(
+    no_args_is_help=True, help="Add, list, refresh, edit and delete the tokens that a server accepts."
+)
 
 File = Annotated[
     Path,
@@ -29,6 +33,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="What the token is cal
 Ttl = Annotated[float, typer.Option("--ttl", metavar="DAYS", help="How many days from now it is valid.")]
 
 _DEFAULT_FILE: Final = Path("tokens.json")
+_SERVERS: Final = "default"  # the rate limit of a token that has none of its own
 
 
 @app.command()
@@ -40,6 +45,15 @@ def add(
         list[str] | None,
         typer.Option("--prefix", help="Only keys that start so; give it for each prefix. Without it: every key."),
     ] = None,
+    rate: Annotated[
+        str | None,
+        typer.Option(
+            "--rate",
+            metavar="RATE",
+            show_default="that of the server",
+            help='How often it may ask, as in "10/second;300/minute"; none is no limit.',
+        ),
+    ] = None,
     file: File = _DEFAULT_FILE,
 ) -> None:
     """Add a token and print it: the one time that it is shown, as only its hash is kept."""
@@ -49,7 +63,14 @@ def add(
             raise Usage("--prefix is empty; leave it out to allow every key")
         now = datetime.now(UTC)
         prefixes = tuple(prefix) if prefix else EVERY_KEY
-        token = TokenFile(file).add(name, scopes=_chosen(scope), prefixes=prefixes, now=now, ttl=_lifetime(ttl))
+        token = TokenFile(file).add(
+            name,
+            scopes=_chosen(scope),
+            prefixes=prefixes,
+            now=now,
+            ttl=_lifetime(ttl),
+            rate=None if rate is None else _rate(rate),
+        )
         out.line(token)
         out.say(f"{name} is in {file}. The token is shown only this once: keep it where it stays secret.")
 
@@ -81,9 +102,30 @@ def refresh(
         out.say(f"{name} may {_scopes(record)} until {_time(record.expires)}")
 
 
+@app.command()
+def edit(
+    name: Name,
+    rate: Annotated[
+        str,
+        typer.Option(
+            "--rate",
+            metavar="RATE",
+            help='How often it may ask, as in "10/second;300/minute"; none is no limit, default that of the server.',
+        ),
+    ],
+    file: File = _DEFAULT_FILE,
+) -> None:
+    """Change what a token may do, and nothing else of it: servers go by it within a second."""
+    out = Output()
+    with reported(out):
+        chosen = None if rate.strip().lower() == _SERVERS else _rate(rate)
+        record = TokenFile(file).change(name, lambda old: replace(old, rate=chosen))
+        out.say(f"{name} has the rate limit {_shown(record.rate)}")
+
+
 @app.command(name="list")
 def list_tokens(json: Json = False, file: File = _DEFAULT_FILE) -> None:
-    """List the tokens: names, scopes, prefixes and when they end."""
+    """List the tokens: names, scopes, prefixes, rate limits and when they end."""
     out = Output(json=json)
     with reported(out):
         now = datetime.now(UTC)
@@ -114,12 +156,23 @@ def _chosen(texts: Iterable[str]) -> frozenset[Scope]:
         raise Usage(f"--scope {error}: there are {', '.join(SCOPES)}") from None
 
 
+def _rate(text: str) -> Rate:
+    try:
+        return parse_rate(text)
+    except ValueError as error:
+        raise Usage(f"--rate {error}") from None
+
+
+def _shown(rate: Rate | None) -> str:
+    return _SERVERS if rate is None else format_rate(rate)
+
+
 def _table(records: Iterable[TokenRecord], now: datetime) -> Iterable[str]:
-    rows = [("NAME", "SCOPES", "EXPIRES", "PREFIXES")]
+    rows = [("NAME", "SCOPES", "EXPIRES", "RATE", "PREFIXES")]
     for record in records:
         end = _time(record.expires) + (" (expired)" if expired(record, now) else "")
         prefixes = "every key" if record.prefixes == EVERY_KEY else " ".join(map(repr, record.prefixes))
-        rows.append((record.name, _scopes(record), end, prefixes))
+        rows.append((record.name, _scopes(record), end, _shown(record.rate), prefixes))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -130,6 +183,7 @@ def _described(record: TokenRecord, now: datetime) -> dict[str, object]:
         "name": record.name,
         "scopes": [scope for scope in SCOPES if scope in record.scopes],
         "prefixes": None if record.prefixes == EVERY_KEY else list(record.prefixes),
+        "rate": None if record.rate is None else format_rate(record.rate),
         "created": _time(record.created),
         "expires": None if record.expires is None else _time(record.expires),
         "expired": expired(record, now),

@@ -13,10 +13,13 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from objectstore.config.units import parse_duration, parse_size
+from objectstore.core.rates import UNLIMITED, WANTED, Rate, parse_rate
 from objectstore.errors import ConfigurationError
+from objectstore.ratelimit.addresses import Networks, parse_networks
 
 _URL: Final = re.compile(r"[!$%&'()*+,\-./0-9:;=A-Z\[\]_a-z~]+")  # without a query and a fragment
 _ORIGIN: Final = re.compile(r"https?://(?:[0-9A-Za-z.\-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+_SECRET: Final = frozenset({"rate_limit_storage"})  # may hold a password, so an error does not show it
 _DURATION: Final = "seconds, or a number with the unit s, m, h, d or w such as 12h"
 
 
@@ -56,6 +59,17 @@ def _origins(value: Any) -> Any:
     if origins != ("*",) and not all(map(_ORIGIN.fullmatch, origins)):
         raise ValueError
     return origins
+
+
+def _rate(value: Any) -> Any:
+    return parse_rate(value) if isinstance(value, str) else value
+
+
+def _networks(value: Any) -> Any:
+    return parse_networks(value) if isinstance(value, str) else value
+
+
+RateSetting = Annotated[Rate, NoDecode, BeforeValidator(_rate)]
 
 
 class Settings(BaseSettings):
@@ -99,6 +113,19 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)] = Field(
         (), description="origins separated by commas, as in https://app.example.org,http://localhost:5173, or *"
     )
+    rate_limit: RateSetting = Field(UNLIMITED, description=f"a rate {WANTED}")
+    rate_limit_address: RateSetting = Field(parse_rate("60/minute"), description=f"a rate {WANTED}")
+    rate_limit_storage: str = Field(
+        "memory://",
+        pattern=r"^(memory://|rediss?://[^/\s]\S*)$",
+        description="memory://, or a Redis as redis://USER:PASSWORD@HOST:PORT/DB or rediss://…",
+    )
+    rate_limit_failure: Annotated[Literal["open", "closed"], BeforeValidator(_lower)] = Field(
+        "open", description="open or closed"
+    )
+    trusted_proxies: Annotated[Networks, NoDecode, BeforeValidator(_networks)] = Field(
+        (), description="addresses and networks separated by commas, as in 10.0.0.0/8,::1"
+    )
 
     @model_validator(mode="after")
     def _one_store(self) -> Self:
@@ -129,4 +156,6 @@ def _complaint(problem: ErrorDetails) -> str:
     if not problem["loc"]:
         return problem["msg"].removeprefix("Value error, ")
     name = str(problem["loc"][0])
+    if name in _SECRET:
+        return f"{name.upper()}: it has to be {Settings.model_fields[name].description}"
     return f"{name.upper()}={str(problem['input'])!r}: it has to be {Settings.model_fields[name].description}"

@@ -60,15 +60,15 @@ class Application(FastAPI):
             if serves(scope["method"], raw_path):
                 await self._dataplane(scope, receive, send, raw_path)
             else:
-                await self._route(scope, Exchange(scope, receive, send, raw_path), send)
+                await self._route(scope, Exchange(scope, receive, send, raw_path))
 
-    async def _route(self, scope: Scope, exchange: Exchange, send: Send) -> None:
+    async def _route(self, scope: Scope, exchange: Exchange) -> None:
         try:
             await self._admit(exchange, scope)
         except ObjectStoreError as error:
             await exchange.refuse(error)
         else:
-            await super().__call__(scope, exchange.receive, send)
+            await super().__call__(scope, exchange.receive, exchange.relay)
         if exchange.method in {"PUT", "POST"}:
             await exchange.drain()
 

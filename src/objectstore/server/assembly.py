@@ -8,6 +8,7 @@ from objectstore.auth.store import TokenStore
 from objectstore.config.build import open_backend
 from objectstore.config.settings import Settings, load_settings
 from objectstore.server.application import Application
+from objectstore.server.limits import limits_of
 from objectstore.server.secrecy import hide_links
 from objectstore.server.service import Service
 
@@ -30,5 +31,6 @@ def assemble(settings: Settings | None = None) -> Application:
         links=Links(tokens, LinkSecret(secret)),
         link_max_ttl=settings.link_max_ttl,
         public_url=settings.public_url,
+        limits=limits_of(settings),
     )
     return Application(service, docs_public=settings.docs_public)

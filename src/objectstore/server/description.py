@@ -56,7 +56,20 @@ def describe_objects(document: dict[str, Any]) -> dict[str, Any]:
     }
     described = {"/objects": _listing_path(), "/objects/{key}": _object_path()}
     document["paths"] = described | document["paths"]
+    for operations in document["paths"].values():
+        for method, operation in operations.items():
+            if method != "parameters" and "401" in operation["responses"]:
+                _add_limits(operation["responses"], body=method != "head")
     return document
+
+
+def _add_limits(responses: dict[str, Any], *, body: bool) -> None:
+    """Whatever needs a token may be refused for coming too often, and tells how much is left when there is a limit."""
+    for status in (429, 503):
+        responses.setdefault(str(status), _failure(status, body=body))
+    for code, response in responses.items():
+        if code != "401":
+            response.setdefault("headers", {}).update(_RATE_HEADERS)
 
 
 def methods_of(document: dict[str, Any], path: str) -> tuple[str, ...]:
@@ -176,12 +189,7 @@ def _operation(
     security: list[dict[str, list[str]]] = _SECURITY,
     extra: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    responses = dict(success)
-    for status in failing:
-        failure: dict[str, Any] = {"description": _REASONS[status], "headers": _failure_headers(status)}
-        if body:
-            failure["content"] = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-        responses[str(status)] = failure
+    responses = success | {str(status): _failure(status, body=body) for status in failing}
     return {
         "operationId": name,
         "summary": summary,
@@ -191,6 +199,13 @@ def _operation(
         "responses": responses,
         **(extra or {}),
     }
+
+
+def _failure(status: int, *, body: bool) -> dict[str, Any]:
+    failure: dict[str, Any] = {"description": _REASONS[status], "headers": _failure_headers(status)}
+    if body:
+        failure["content"] = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    return failure
 
 
 def _failure_headers(status: int) -> dict[str, Any]:
@@ -251,6 +266,12 @@ def _query(name: str, schema: dict[str, Any], description: str) -> dict[str, Any
 
 def _header(description: str) -> dict[str, Any]:
     return {"description": description, "schema": {"type": "string"}}
+
+
+_RATE_HEADERS: Final = {
+    "RateLimit-Policy": _header('what the token may, when it is limited, as in `"100/second";q=100;w=1`'),
+    "RateLimit": _header('what is left of that, and seconds until there is more, as in `"100/second";r=7;t=1`'),
+}
 
 
 def _bytes(description: str, headers: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote
@@ -41,7 +41,7 @@ def raw_path_of(scope: Scope) -> bytes:
 class Exchange:
     """A request being answered. `started` tells whether the status has been sent."""
 
-    __slots__ = ("_receive", "_scope", "_send", "_unread", "fields", "method", "raw_path", "started")
+    __slots__ = ("_receive", "_scope", "_send", "_unread", "added", "fields", "method", "raw_path", "started")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, raw_path: bytes) -> None:
         self._scope = scope
@@ -52,6 +52,7 @@ class Exchange:
         self.fields: Fields = {}
         self.started = False
         self._unread = True  # the body, or some of it
+        self.added: Sequence[tuple[bytes, bytes]] = ()  # fields that go with whatever is answered
 
     def parse_fields(self) -> None:
         """Read the header fields. Raises BadRequest."""
@@ -61,6 +62,12 @@ class Exchange:
     def query(self) -> bytes:
         query: bytes = self._scope["query_string"]
         return query
+
+    @property
+    def peer(self) -> str | None:
+        """The address at the other end of the connection; None when it has none, as a Unix socket."""
+        client = self._scope.get("client")
+        return client[0] if client else None
 
     @property
     def sends_files(self) -> bool:
@@ -138,6 +145,7 @@ class Exchange:
 
     def start(self, status: int, fields: FieldList) -> Awaitable[None]:
         self.started = True
+        fields.extend(self.added)
         return self._send({"type": "http.response.start", "status": status, "headers": fields})
 
     def send(self, data: bytes, *, more: bool = False) -> Awaitable[None]:
@@ -146,6 +154,12 @@ class Exchange:
     def send_file(self, path: str) -> Awaitable[None]:
         """Let the server send a whole file as the whole body."""
         return self._send({"type": "http.response.pathsend", "path": path})
+
+    async def relay(self, message: Message) -> None:
+        """Send what the framework answers."""
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], *self.added]
+        await self._send(message)
 
     async def respond(self, status: int, fields: FieldList, body: bytes = b"") -> None:
         """A whole response; a HEAD gets it without the body."""

@@ -15,6 +15,7 @@ from objectstore.auth.scopes import Credential
 from objectstore.auth.signing import Links
 from objectstore.backends.contract import Backend
 from objectstore.errors import ObjectStoreError
+from objectstore.server.limits import Limits
 
 _log: Final = logging.getLogger("objectstore.server")
 _EXPIRY_INTERVAL: Final = 3600.0  # seconds between two looks for abandoned uploads
@@ -45,6 +46,7 @@ class Service:
     links: Links | None = None
     link_max_ttl: timedelta = timedelta(days=7)
     public_url: str | None = None  # what the server is called from outside, without a slash at the end
+    limits: Limits = field(default_factory=Limits)
     now: Callable[[], datetime] = _utc_now
     _opened: AsyncExitStack = field(default_factory=AsyncExitStack, init=False)
 
@@ -53,6 +55,7 @@ class Service:
         self.tokens.load()
         if self.links is not None:
             self.links.load()
+        self._opened.push_async_callback(self.limits.limiter.close)
         await self._opened.enter_async_context(self.backend)
         expiry = asyncio.create_task(self._expire_uploads())
         self._opened.push_async_callback(_ended, expiry)

@@ -1,0 +1,57 @@
+"""How much a server takes on: what its settings say, as one value."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias
+
+from objectstore.config.settings import Settings
+from objectstore.core.rates import UNLIMITED, Rate, format_rate
+from objectstore.ratelimit.addresses import Networks
+from objectstore.ratelimit.limiter import Limiter
+from objectstore.ratelimit.memory import MemoryLimiter
+from objectstore.ratelimit.shared import RedisLimiter
+
+_log: Final = logging.getLogger("objectstore.limits")
+
+Refusal: TypeAlias = Literal["token_rate", "address_rate", "storage_away", "concurrency", "slow_sender", "slow_reader"]
+
+
+def _nobody(_: Refusal) -> None:
+    """Nobody counts them."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Limits:
+    """Without any given, a server takes on whatever comes."""
+
+    limiter: Limiter = field(default_factory=MemoryLimiter)
+    rate: Rate = UNLIMITED  # of a token that has none of its own
+    address_rate: Rate = UNLIMITED  # of failed logins
+    trusted_proxies: Networks = ()
+    on_refusal: Callable[[Refusal], None] = _nobody  # called for each request that a limit refuses or cuts
+
+
+def limits_of(settings: Settings) -> Limits:
+    """The limits that the settings describe. Raises ConfigurationError."""
+    return Limits(
+        limiter=_limiter(settings),
+        rate=settings.rate_limit,
+        address_rate=settings.rate_limit_address,
+        trusted_proxies=settings.trusted_proxies,
+    )
+
+
+def _limiter(settings: Settings) -> Limiter:
+    if settings.rate_limit_storage != "memory://":
+        return RedisLimiter(settings.rate_limit_storage, settings.rate_limit_failure)
+    workers = settings.workers
+    if workers > 1 and settings.rate_limit:
+        _log.warning(
+            "each of the %d workers allows a share of the rate limit %s; to have them share it, set RATE_LIMIT_STORAGE",
+            workers,
+            format_rate(settings.rate_limit),
+        )
+    return MemoryLimiter(workers=workers)
