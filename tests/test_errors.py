@@ -52,6 +52,7 @@ EXAMPLES: list[ObjectStoreError] = [
     errors.RateLimited("slow down", retry_after=2.0),
     errors.Unavailable("away"),
     errors.StorageFull("full"),
+    errors.QuotaExceeded("lab-7/", "bytes", 100, 90),
     errors.Corrupted("short"),
     errors.InternalError("failed"),
     errors.ConfigurationError("HOST is empty"),

@@ -24,6 +24,7 @@ ObjectStoreError
 │   ├── RateLimited
 │   └── Unavailable             the store, or the way to it, is away or overloaded
 ├── StorageFull                 no room for what was to be written
+│   └── QuotaExceeded           … under a prefix, for this credential
 ├── Corrupted                   what is stored is damaged; nothing of it was given out as whole
 ├── InternalError               the server failed; the cause is in its log
 └── ConfigurationError          settings, storage.yaml or the token file cannot be used
@@ -218,6 +219,18 @@ class Unavailable(Retryable):
 
 class StorageFull(ObjectStoreError):
     """There is no room for what was to be written; nothing of it was kept."""
+
+
+class QuotaExceeded(StorageFull):
+    """What is kept under `prefix` would become more than the credential may keep there; nothing was changed."""
+
+    def __init__(self, prefix: str, resource: str, limit: int, used: int) -> None:
+        under = f"under {prefix!r}" if prefix else "in this store"
+        super().__init__(f"the quota of {limit} {resource} {under} does not allow this: {used} are in use")
+        self.prefix = prefix
+        self.resource = resource  # "bytes" or "objects"
+        self.limit = limit
+        self.used = used
 
 
 class Corrupted(ObjectStoreError):

@@ -122,6 +122,28 @@ ONLY_IF_ABSENT: Final = Conditions(if_none_match="*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
+    """How much may be kept under `prefix`, whoever wrote it, for this write to be carried out.
+
+    A write that makes nothing more of it is always carried out.
+    """
+
+    prefix: str  # raw leading characters; "" is the whole store
+    size: int | None = None  # bytes, of objects and of parts that wait for their completion
+    objects: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What is kept under a prefix."""
+
+    prefix: str
+    objects: int
+    size: int  # bytes of the objects
+    parts_size: int  # bytes of parts of uploads that are not completed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PutOptions:
     """How an object is to be written."""
 
@@ -131,6 +153,7 @@ class PutOptions:
     expected: Mapping[str, bytes] = field(default_factory=_no_digests)  # the body must have these, else DigestMismatch
     digests: frozenset[str] = frozenset()  # algorithms to compute and keep beside sha-256
     etag: str | None = None  # instead of one of the backend's choosing
+    quota: Quota | None = None  # only given to backends that keep quotas
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +171,17 @@ class CopyOptions:
     attributes: Attributes | None = None
     conditions: Conditions = UNCONDITIONAL  # on the target
     source: Conditions = UNCONDITIONAL
+    quota: Quota | None = None  # of the target; only given to backends that keep quotas
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompleteOptions:
+    """How an upload in parts is to be completed."""
+
+    quota: Quota | None = None  # only given to backends that keep quotas
+
+
+COMPLETE: Final = CompleteOptions()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,4 +300,5 @@ class Capabilities:
     conditions: bool = True  # on writes, atomic with them
     attributes: bool = True  # content type and metadata are kept
     digests: bool = True  # sha-256 of every object is known without reading it
+    quotas: bool = False  # a `Quota` is kept, atomic with the write; such a backend is `contract.Metered`
     notes: tuple[str, ...] = field(default=())  # for people: limits in a sentence each

@@ -83,7 +83,7 @@ def test_the_tree_is_printed_with_what_each_layer_can_do(file: Path) -> None:
     assert files == f"    files: FilesystemStore(root_path='{file.parent}/files')"
     spare = lines.index("spare: DictStore()")
     assert lines[spare + 1].startswith("    can: write, ")
-    assert lines[spare + 2] == "    cannot: persistent, shared"
+    assert lines[spare + 2] == "    cannot: persistent, shared, quotas"
     assert len(lines) == spare + 3
 
 

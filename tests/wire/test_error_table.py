@@ -66,7 +66,7 @@ CONTRACT = {
     500: {"configuration_error", "corrupted", "internal_error"},
     501: {"unsupported"},
     503: {"unavailable"},
-    507: {"storage_full"},
+    507: {"quota_exceeded", "storage_full"},
 }
 
 

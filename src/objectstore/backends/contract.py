@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 from objectstore.errors import ObjectStoreError
 from objectstore.values import (
     Body,
     Capabilities,
+    CompleteOptions,
     Conditions,
     CopyOptions,
     GetOptions,
@@ -27,6 +28,7 @@ from objectstore.values import (
     Reading,
     Upload,
     UploadPage,
+    Usage,
 )
 
 
@@ -53,7 +55,9 @@ class Uploads(Protocol):
         """The upload with the parts that have arrived. Raises UploadNotFound."""
         ...
 
-    async def complete(self, upload_id: str, parts: Sequence[tuple[int, str]]) -> ObjectInfo:
+    async def complete(
+        self, upload_id: str, parts: Sequence[tuple[int, str]], options: CompleteOptions = ...
+    ) -> ObjectInfo:
         """Make the object of the named parts (number, etag), in this order, visible as a whole.
 
         Idempotent: completing a completed upload gives the same record again. A failed completion
@@ -75,6 +79,15 @@ class Uploads(Protocol):
 
     async def expire(self, before: datetime) -> int:
         """Abort unfinished uploads begun before that time and forget completed ones; how many there were."""
+        ...
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """A backend that keeps quotas: it counts what is under the prefixes that have one."""
+
+    async def usage(self, prefixes: Sequence[str]) -> Sequence[Usage]:
+        """What is kept under each of these prefixes, which are counted from then on, if they were not before."""
         ...
 
 
@@ -108,6 +121,7 @@ class Backend(Protocol):
             InvalidKey: this backend cannot hold the key.
             PreconditionFailed: nothing was changed.
             DigestMismatch, IncompleteBody: nothing was changed.
+            QuotaExceeded: nothing was changed.
             StorageFull, Unavailable.
         """
         ...

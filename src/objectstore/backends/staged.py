@@ -42,10 +42,12 @@ from objectstore.errors import (
     UploadNotFound,
 )
 from objectstore.values import (
+    COMPLETE,
     NO_ATTRIBUTES,
     UNCONDITIONAL,
     Body,
     Capabilities,
+    CompleteOptions,
     Conditions,
     GetOptions,
     ListQuery,
@@ -105,7 +107,12 @@ class StagedUploads:
         state = await self._state(upload_id)
         return state.upload(tuple([part async for part in self._parts(upload_id)]))
 
-    async def complete(self, upload_id: str, parts: Sequence[tuple[int, str]]) -> ObjectInfo:
+    async def complete(
+        self,
+        upload_id: str,
+        parts: Sequence[tuple[int, str]],
+        options: CompleteOptions = COMPLETE,  # noqa: ARG002  never given one that says anything
+    ) -> ObjectInfo:
         while (running := self._completing.get(upload_id)) is not None:
             # Its outcome is not necessarily ours: it may have named other parts, and failed.
             await asyncio.wait([running])

@@ -34,7 +34,7 @@ class _Able(Forwarding):
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(name="any")
+        return Capabilities(name="any", quotas=True)
 
 
 def catalogue(passed_over: Callable[[ConfigurationError], None]) -> Iterator[Described]:

@@ -20,9 +20,11 @@ from objectstore.backends.contract import Backend, Uploads
 from objectstore.core.streams import chunks
 from objectstore.errors import ObjectStoreError, Unavailable
 from objectstore.values import (
+    COMPLETE,
     UNCONDITIONAL,
     Body,
     Capabilities,
+    CompleteOptions,
     Conditions,
     CopyOptions,
     GetOptions,
@@ -233,8 +235,10 @@ class _FaultyUploads:
     async def get(self, upload_id: str) -> Upload:
         return await self._script.call("uploads.get", lambda: self._inner.get(upload_id))
 
-    async def complete(self, upload_id: str, parts: Sequence[tuple[int, str]]) -> ObjectInfo:
-        return await self._script.call("uploads.complete", lambda: self._inner.complete(upload_id, parts))
+    async def complete(
+        self, upload_id: str, parts: Sequence[tuple[int, str]], options: CompleteOptions = COMPLETE
+    ) -> ObjectInfo:
+        return await self._script.call("uploads.complete", lambda: self._inner.complete(upload_id, parts, options))
 
     async def abort(self, upload_id: str) -> None:
         await self._script.call("uploads.abort", lambda: self._inner.abort(upload_id))

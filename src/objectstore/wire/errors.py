@@ -50,6 +50,7 @@ RULES: Final = (
     Rule(errors.Forbidden, 403, "forbidden"),
     Rule(errors.RateLimited, 429, "rate_limited"),
     Rule(errors.Unavailable, 503, "unavailable"),
+    Rule(errors.QuotaExceeded, 507, "quota_exceeded", ("prefix", "resource", "limit", "used")),
     Rule(errors.StorageFull, 507, "storage_full"),
     Rule(errors.Corrupted, 500, "corrupted"),
     Rule(errors.InternalError, 500, "internal_error"),
@@ -182,6 +183,9 @@ def _rebuild(rule: Rule, message: str, told: dict[str, Any], found: Fields, key:
         "received": 0,
         "size": _unsatisfied_size(found),
         "limit": 0,
+        "prefix": "",
+        "resource": "",
+        "used": 0,
     }
     for name in rule.data:
         value, default = told.get(name), defaults[name]

@@ -8,8 +8,8 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self
 
-from objectstore.backends.contract import Backend, Uploads
-from objectstore.errors import ObjectStoreError
+from objectstore.backends.contract import Backend, Metered, Uploads
+from objectstore.errors import ObjectStoreError, Unsupported
 from objectstore.values import (
     UNCONDITIONAL,
     Body,
@@ -22,6 +22,7 @@ from objectstore.values import (
     ObjectInfo,
     PutOptions,
     Reading,
+    Usage,
 )
 
 PUT: Final = PutOptions()
@@ -76,6 +77,11 @@ class Forwarding:
 
     async def list(self, query: ListQuery) -> ListPage:
         return await self._inner.list(query)
+
+    async def usage(self, prefixes: Sequence[str]) -> Sequence[Usage]:
+        if not isinstance(self._inner, Metered):
+            raise Unsupported("this store does not count what is kept under a prefix")
+        return await self._inner.usage(prefixes)
 
     async def check(self) -> None:
         await self._inner.check()

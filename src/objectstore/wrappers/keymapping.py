@@ -7,13 +7,25 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import datetime
+from typing import TypeVar
 
 from objectstore.backends.contract import Backend, Uploads
 from objectstore.core.keys import check_key
-from objectstore.errors import AlreadyExists, InvalidKey, NotFound, ObjectStoreError, PreconditionFailed, UploadNotFound
+from objectstore.errors import (
+    AlreadyExists,
+    InvalidKey,
+    NotFound,
+    ObjectStoreError,
+    PreconditionFailed,
+    Unsupported,
+    UploadNotFound,
+)
 from objectstore.values import (
+    COMPLETE,
     UNCONDITIONAL,
     Body,
+    Capabilities,
+    CompleteOptions,
     Conditions,
     CopyOptions,
     GetOptions,
@@ -22,11 +34,14 @@ from objectstore.values import (
     ObjectInfo,
     Part,
     PutOptions,
+    Quota,
     Reading,
     Upload,
     UploadPage,
 )
 from objectstore.wrappers.forwarding import COPY, GET, PUT, Forwarding
+
+Options = TypeVar("Options", PutOptions, CopyOptions, CompleteOptions)
 
 
 class KeyMapping(Forwarding, ABC):
@@ -43,8 +58,16 @@ class KeyMapping(Forwarding, ABC):
     def outside(self, inner_key: str) -> str | None:
         """The key that `inside` maps there; None when it maps none."""
 
+    def quota(self, quota: Quota) -> Quota:  # noqa: ARG002  for those that know it
+        """The quota that the inner store has to keep; a mapping whose `capabilities` have quotas knows it."""
+        raise Unsupported(f"{self._name} keeps no quotas: what has one prefix outside has none inside")
+
     @abstractmethod
     async def list(self, query: ListQuery) -> ListPage: ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return replace(super().capabilities, quotas=False)
 
     @property
     def uploads(self) -> Uploads:
@@ -52,7 +75,7 @@ class KeyMapping(Forwarding, ABC):
 
     async def put(self, key: str, body: Body, options: PutOptions = PUT) -> ObjectInfo:
         with self.told():
-            return self.info(await self._inner.put(self.checked(key), body, options))
+            return self.info(await self._inner.put(self.checked(key), body, self.options(options)))
 
     @asynccontextmanager
     async def get(self, key: str, options: GetOptions = GET) -> AsyncIterator[Reading]:
@@ -85,7 +108,12 @@ class KeyMapping(Forwarding, ABC):
 
     async def copy(self, source: str, target: str, options: CopyOptions = COPY) -> ObjectInfo:
         with self.told():
-            return self.info(await self._inner.copy(self.sought(source), self.checked(target), options))
+            held = self.checked(target)
+            return self.info(await self._inner.copy(self.sought(source), held, self.options(options)))
+
+    def options(self, options: Options) -> Options:
+        """The options as they are inside."""
+        return options if options.quota is None else replace(options, quota=self.quota(options.quota))
 
     def checked(self, key: str) -> str:
         """The inner key of one that is to be written. Raises InvalidKey."""
@@ -136,11 +164,13 @@ class _MappedUploads:
 
     async def begin(self, key: str, options: PutOptions) -> Upload:
         with self._mapping.told():
-            return self._outer(await self._inner.uploads.begin(self._mapping.checked(key), options))
+            inside = self._mapping.options(options)
+            return self._outer(await self._inner.uploads.begin(self._mapping.checked(key), inside))
 
     async def put_part(self, upload_id: str, number: int, body: Body, options: PutOptions) -> Part:
         await self.get(upload_id)
-        return await self._inner.uploads.put_part(upload_id, number, body, options)
+        with self._mapping.told():
+            return await self._inner.uploads.put_part(upload_id, number, body, self._mapping.options(options))
 
     async def get(self, upload_id: str) -> Upload:
         upload = await self._inner.uploads.get(upload_id)
@@ -148,10 +178,13 @@ class _MappedUploads:
             raise UploadNotFound(upload_id)
         return self._outer(upload)
 
-    async def complete(self, upload_id: str, parts: Sequence[tuple[int, str]]) -> ObjectInfo:
+    async def complete(
+        self, upload_id: str, parts: Sequence[tuple[int, str]], options: CompleteOptions = COMPLETE
+    ) -> ObjectInfo:
         await self.get(upload_id)
         with self._mapping.told():
-            return self._mapping.info(await self._inner.uploads.complete(upload_id, parts))
+            inside = self._mapping.options(options)
+            return self._mapping.info(await self._inner.uploads.complete(upload_id, parts, inside))
 
     async def abort(self, upload_id: str) -> None:
         await self.get(upload_id)

@@ -26,8 +26,10 @@ from objectstore.errors import (
     StorageFull,
 )
 from objectstore.values import (
+    COMPLETE,
     UNCONDITIONAL,
     Body,
+    CompleteOptions,
     Conditions,
     CopyOptions,
     GetOptions,
@@ -197,9 +199,11 @@ class _LoggedUploads:
         with self._logged.watched("get_upload", upload=_shown(upload_id)):
             return await self._inner.get(upload_id)
 
-    async def complete(self, upload_id: str, parts: Sequence[tuple[int, str]]) -> ObjectInfo:
+    async def complete(
+        self, upload_id: str, parts: Sequence[tuple[int, str]], options: CompleteOptions = COMPLETE
+    ) -> ObjectInfo:
         with self._logged.watched("complete_upload", upload=_shown(upload_id), count=len(parts)) as call:
-            info = await self._inner.complete(upload_id, parts)
+            info = await self._inner.complete(upload_id, parts, options)
             call.facts["key"] = info.key
             call.learn(info)
             return info

@@ -13,8 +13,10 @@ from typing import Final, Literal, Self, TypeAlias
 from objectstore.backends.contract import Backend, Uploads
 from objectstore.errors import ObjectStoreError
 from objectstore.values import (
+    COMPLETE,
     UNCONDITIONAL,
     Body,
+    CompleteOptions,
     Conditions,
     CopyOptions,
     ObjectInfo,
@@ -127,8 +129,10 @@ class _NotifyingUploads:
     async def get(self, upload_id: str) -> Upload:
         return await self._inner.get(upload_id)
 
-    async def complete(self, upload_id: str, parts: Sequence[tuple[int, str]]) -> ObjectInfo:
-        info = await self._inner.complete(upload_id, parts)
+    async def complete(
+        self, upload_id: str, parts: Sequence[tuple[int, str]], options: CompleteOptions = COMPLETE
+    ) -> ObjectInfo:
+        info = await self._inner.complete(upload_id, parts, options)
         # Completing again changes nothing: its event has the same id, by which a receiver knows it.
         event_id = hashlib.sha256(b"upload " + upload_id.encode()).hexdigest()[:_ID_SIZE]
         self._notifying.tell("upload", info.key, info, event_id=event_id)

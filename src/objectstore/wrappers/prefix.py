@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from objectstore.backends.contract import Backend
-from objectstore.values import ListPage, ListQuery
+from objectstore.errors import QuotaExceeded
+from objectstore.values import Capabilities, ListPage, ListQuery, Quota, Usage
 from objectstore.wrappers.keymapping import KeyMapping
 
 
@@ -24,6 +27,26 @@ class Prefixed(KeyMapping):
         if not inner_key.startswith(self._prefix) or len(inner_key) == len(self._prefix):
             return None
         return inner_key[len(self._prefix) :]
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return replace(super().capabilities, quotas=self._inner.capabilities.quotas)
+
+    def quota(self, quota: Quota) -> Quota:
+        return replace(quota, prefix=self._prefix + quota.prefix)
+
+    async def usage(self, prefixes: Sequence[str]) -> Sequence[Usage]:
+        found = await super().usage([self._prefix + prefix for prefix in prefixes])
+        return [replace(one, prefix=prefix) for one, prefix in zip(found, prefixes, strict=True)]
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        try:
+            with super().told():
+                yield
+        except QuotaExceeded as error:
+            prefix = error.prefix.removeprefix(self._prefix)
+            raise QuotaExceeded(prefix, error.resource, error.limit, error.used) from error
 
     async def list(self, query: ListQuery) -> ListPage:
         # A character more than the prefix, NUL being the first: the object that the prefix itself names has no key.

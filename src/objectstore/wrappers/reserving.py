@@ -21,6 +21,7 @@ from objectstore.errors import InvalidKey, NotFound, ObjectStoreError
 from objectstore.values import (
     UNCONDITIONAL,
     Body,
+    Capabilities,
     Conditions,
     CopyOptions,
     GetOptions,
@@ -58,6 +59,11 @@ class Reserving(Forwarding):
         # One that stands on another of its kind finds these keys reserved there, and shares its place.
         self.staging: Backend = Prefixed(inner, RESERVED) if beneath is None else beneath.staging
         self._uploads = StagedUploads(self, self.staging, clock=_now, new_id=_new_id)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        # Parts are staged as objects, and what is kept inside may have another size.
+        return replace(super().capabilities, quotas=False)
 
     @property
     def uploads(self) -> Uploads:

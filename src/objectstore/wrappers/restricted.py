@@ -12,9 +12,11 @@ from typing import Final
 from objectstore.backends.contract import Backend, Uploads
 from objectstore.errors import MethodNotAllowed, ObjectStoreError, StorageFull, UploadNotFound
 from objectstore.values import (
+    COMPLETE,
     UNCONDITIONAL,
     Body,
     Capabilities,
+    CompleteOptions,
     Conditions,
     CopyOptions,
     GetOptions,
@@ -86,7 +88,9 @@ class _NoUploads:
     async def get(self, upload_id: str) -> Upload:
         raise UploadNotFound(upload_id)
 
-    async def complete(self, upload_id: str, parts: Sequence[tuple[int, str]]) -> ObjectInfo:
+    async def complete(
+        self, upload_id: str, parts: Sequence[tuple[int, str]], options: CompleteOptions = COMPLETE
+    ) -> ObjectInfo:
         raise _read_only()
 
     async def abort(self, upload_id: str) -> None:

@@ -20,9 +20,11 @@ from objectstore.backends.contract import Backend, Uploads
 from objectstore.core.digests import ALGORITHMS
 from objectstore.errors import InvalidKey, NotFound, NotModified, ObjectStoreError, PreconditionFailed, UploadNotFound
 from objectstore.values import (
+    COMPLETE,
     UNCONDITIONAL,
     Body,
     Capabilities,
+    CompleteOptions,
     Conditions,
     CopyOptions,
     GetOptions,
@@ -240,10 +242,12 @@ class _RoutedUploads:
         with _named(upload_id):
             return _labelled(label, await uploads.get(inner_id))
 
-    async def complete(self, upload_id: str, parts: Sequence[tuple[int, str]]) -> ObjectInfo:
+    async def complete(
+        self, upload_id: str, parts: Sequence[tuple[int, str]], options: CompleteOptions = COMPLETE
+    ) -> ObjectInfo:
         _, uploads, inner_id = self._find(upload_id)
         with _named(upload_id):
-            return await uploads.complete(inner_id, parts)
+            return await uploads.complete(inner_id, parts, options)
 
     async def abort(self, upload_id: str) -> None:
         _, uploads, inner_id = self._find(upload_id)

@@ -105,7 +105,8 @@ class Transforming(Reserving):
         ]
         if not self._noting:
             notes[-1] = "Every object is decoded once to know its size: the store inside keeps no metadata."
-        return replace(inner, name=self._name, ranges=True, digests=inner.attributes, notes=(*inner.notes, *notes))
+        told = super().capabilities
+        return replace(told, ranges=True, digests=inner.attributes, notes=(*inner.notes, *notes))
 
     async def put(self, key: str, body: Body, options: PutOptions = PUT) -> ObjectInfo:
         check_unreserved(key)

@@ -36,8 +36,8 @@ class Validating(Reserving):
 
     @property
     def capabilities(self) -> Capabilities:
-        inner = self._inner.capabilities
-        return replace(inner, name=self._name, notes=(*inner.notes, self._note))
+        told = super().capabilities
+        return replace(told, notes=(*told.notes, self._note))
 
     async def put(self, key: str, body: Body, options: PutOptions = PUT) -> ObjectInfo:
         check_unreserved(key)

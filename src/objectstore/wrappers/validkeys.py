@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from objectstore.backends.contract import Backend
 from objectstore.errors import InvalidKey
-from objectstore.values import Capabilities, ListPage, ListQuery
+from objectstore.values import Capabilities, ListPage, ListQuery, Quota
 from objectstore.wrappers.keymapping import KeyMapping
 from objectstore.wrappers.merging import Source, merged
 
@@ -32,7 +32,10 @@ class ValidKeys(KeyMapping):
     @property
     def capabilities(self) -> Capabilities:
         told = super().capabilities
-        return replace(told, notes=(*told.notes, _NOTE))
+        return replace(told, quotas=self._inner.capabilities.quotas, notes=(*told.notes, _NOTE))
+
+    def quota(self, quota: Quota) -> Quota:
+        return quota
 
     def inside(self, key: str) -> str:
         if not self._valid(key):

@@ -90,6 +90,10 @@ async def abort(backend: EngineBackend) -> None:
     await backend.uploads.abort(await _upload_id(backend))
 
 
+async def count(backend: EngineBackend) -> None:
+    await backend.usage(["", "k", "u"])
+
+
 async def collect(backend: EngineBackend) -> None:
     await backend.collect_garbage()
 
@@ -125,6 +129,9 @@ SCENES = {
     "complete one part": Scene([put_small, begin, put_large_part], complete),
     "complete a small part": Scene([put_large, begin, put_small_part], complete),
     "abort": Scene([begin, put_small_part, put_large_part], abort),
+    "begin to count": Scene([put_large, begin, put_small_part], count),
+    "put what is counted": Scene([put_small, count], put_large),
+    "complete what is counted": Scene([put_small, begin, put_large_part, count], complete),
     "collect garbage": Scene([put_large, put_stream, put_small], collect),
 }
 GRACE = timedelta(0)

@@ -23,7 +23,7 @@ from objectstore.backends.engine.failures import translate
 from objectstore.backends.engine.garbage import Collector
 from objectstore.backends.engine.index import Index, ReadIndex
 from objectstore.backends.engine.intake import Intake, commit
-from objectstore.backends.engine.operations import Copy, Delete, DeleteMany, Probe, Put, check
+from objectstore.backends.engine.operations import Copy, Count, Delete, DeleteMany, Probe, Put, check
 from objectstore.backends.engine.recent import Recent
 from objectstore.backends.engine.rows import Row, info_of, microseconds
 from objectstore.backends.engine.schema import Durability
@@ -32,6 +32,7 @@ from objectstore.backends.engine.uploads import EngineUploads
 from objectstore.backends.engine.writer import Writer, WriterStats
 from objectstore.core.attributes import check_attributes
 from objectstore.core.conditions import check_read
+from objectstore.core.quotas import bounded, check_quota
 from objectstore.core.ranges import resolve
 from objectstore.errors import ConfigurationError, Corrupted, NotFound, ObjectStoreError, Unavailable
 from objectstore.values import (
@@ -48,7 +49,9 @@ from objectstore.values import (
     ListQuery,
     ObjectInfo,
     PutOptions,
+    Quota,
     Reading,
+    Usage,
 )
 
 INLINE_LIMIT: Final = 64 * 1024  # bytes; measured, see docs/engine.md
@@ -94,7 +97,7 @@ class EngineBackend:
         self._grace = grace
         self._clock = clock
         self._step = step
-        self._capabilities = Capabilities(name=_NAME, notes=(_RELAXED,) if durability == "relaxed" else ())
+        self._capabilities = Capabilities(name=_NAME, quotas=True, notes=(_RELAXED,) if durability == "relaxed" else ())
         self._blobs = Blobs(self._directory, durability, step)
 
     @property
@@ -155,10 +158,13 @@ class EngineBackend:
             # Now, so that a body that cannot be kept is not taken in; the check that counts is made with the write.
             check(options.conditions, key, self._index.row(key))
         self._writer.check()
+        if options.quota is not None:
+            body = self._within(options.quota, key, body, options.size)
         taken = self._intake.at_hand(body, options) or await self._intake.take(
             body, options.size, options.expected, options.digests
         )
-        put = Put(key, taken.body, options.attributes, options.conditions, options.etag or self._etags.next())
+        etag = options.etag or self._etags.next()
+        put = Put(key, taken.body, options.attributes, options.conditions, etag, options.quota)
         return info_of(await commit(self._writer, put, taken))
 
     def get(self, key: str, options: GetOptions = _GET) -> AbstractAsyncContextManager[Reading]:
@@ -191,6 +197,12 @@ class EngineBackend:
     async def list(self, query: ListQuery) -> ListPage:
         return await listing.page(self._index, query)
 
+    async def usage(self, prefixes: Sequence[str]) -> Sequence[Usage]:
+        counted = self._index.usage(prefixes)
+        if len(counted) < len(set(prefixes)):
+            return await self._writer.commit(Count(tuple(prefixes)))
+        return [counted[prefix] for prefix in prefixes]
+
     async def check(self) -> None:
         self._writer.check()
         await asyncio.get_running_loop().run_in_executor(self._executor, self._check_disk)
@@ -202,6 +214,15 @@ class EngineBackend:
         It is done from time to time anyway.
         """
         return await self._collector.collect()
+
+    def _within(self, quota: Quota, key: str, body: Body, size: int | None) -> Body:
+        """The body, if by what is known now the quota allows it; the check that counts is made with the write."""
+        usage = self._index.usage([quota.prefix]).get(quota.prefix)
+        if usage is None:
+            return body
+        row = self._index.row(key)
+        check_quota(quota, usage, size=0, objects=int(row is None))
+        return bounded(body, size, quota, usage, 0 if row is None else row.size)
 
     def _open(self) -> tuple[sqlite3.Connection, sqlite3.Connection, Turns, Board]:
         directory = self._directory
@@ -220,7 +241,11 @@ class EngineBackend:
                 opened.callback(self._blobs.close)
                 turns = opened.enter_context(closing(Turns(directory, _TURN_TIMEOUT)))
                 board = opened.enter_context(closing(Board(directory.changes)))
-                writing = schema.open_for_writing(directory.index, self._durability)
+                writing = opened.enter_context(closing(schema.open_for_writing(directory.index, self._durability)))
+                if not schema.counts_usage(writing):
+                    turns.take()
+                    schema.add_usage(writing)
+                    turns.leave(more_to_write=False)
             except (OSError, sqlite3.Error) as error:
                 raise ConfigurationError(f"the data directory {directory.root} cannot be used: {error}") from error
             opened.pop_all()

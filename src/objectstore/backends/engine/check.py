@@ -18,13 +18,17 @@ from typing import Final, Literal, TypeAlias
 
 from objectstore.backends.engine import recovery, schema, steps
 from objectstore.backends.engine.blobs import BATCH_SUFFIX
+from objectstore.backends.engine.counters import count
 from objectstore.backends.engine.directory import Directory
 from objectstore.backends.engine.failures import translate
 from objectstore.backends.engine.index import Index
 from objectstore.backends.engine.turns import Turns
 from objectstore.errors import Corrupted
+from objectstore.values import Usage
 
-Kind: TypeAlias = Literal["missing", "wrong-size", "wrong-digest", "orphan-file", "orphan-body", "damaged-index"]
+Kind: TypeAlias = Literal[
+    "missing", "wrong-size", "wrong-digest", "orphan-file", "orphan-body", "wrong-usage", "damaged-index"
+]
 
 _LOST: Final = frozenset({"missing", "wrong-size", "wrong-digest", "damaged-index"})
 _AT_ONCE: Final = 1000  # rows
@@ -86,7 +90,7 @@ def examine(directory: Directory, *, deep: bool = False, repair: bool = False) -
         with closing(schema.open_for_reading(directory.index)) as connection:
             checker = _Checker(directory, connection, deep=deep)
             yield from checker.lost()
-            for finding in checker.orphans():
+            for finding in chain(checker.orphans(), checker.miscounted()):
                 yield replace(finding, repaired=True) if repair and _remove(directory, finding) else finding
     except (OSError, sqlite3.Error) as error:
         raise translate(error) from error
@@ -130,6 +134,21 @@ class _Checker:
                     yield Finding(kind="orphan-file", name=str(folder / name), message="no row refers to this file")
         for (seq,) in self._connection.execute(_ORPHAN_BODIES).fetchall():
             yield Finding(kind="orphan-body", name=str(seq), message="no row refers to this body in the index")
+
+    def miscounted(self) -> Iterator[Finding]:
+        if not schema.counts_usage(self._connection):
+            return
+        self._connection.execute("BEGIN")  # one moment, for all that is compared
+        found = []
+        last, counted = self._index.sequences()
+        # Counters that are not up to date are counted anew by the next write.
+        if counted == last:
+            prefixes = [prefix for (prefix,) in self._connection.execute("SELECT prefix FROM usage").fetchall()]
+            for prefix, told in self._index.usage(prefixes).items():
+                if (right := count(self._connection, prefix)) != told:
+                    found.append(Finding(kind="wrong-usage", name=prefix, message=_miscounted(told, right)))
+        self._connection.execute("ROLLBACK")
+        yield from found
 
     def _objects(self) -> Iterator[_Stored]:
         start = ""
@@ -194,6 +213,13 @@ def _file_size(path: str) -> int | None:
         return None
 
 
+def _miscounted(told: Usage, right: Usage) -> str:
+    return (
+        f"{told.objects} objects, {told.size} bytes and {told.parts_size} of parts are counted under this prefix, "
+        f"but there are {right.objects}, {right.size} and {right.parts_size}"
+    )
+
+
 def _remove(directory: Directory, finding: Finding) -> bool:
     if finding.kind == "orphan-file":
         Path(finding.name).unlink(missing_ok=True)
@@ -202,5 +228,9 @@ def _remove(directory: Directory, finding: Finding) -> bool:
         turns.take()
         # Closed before the turn ends: the last connection to close makes a checkpoint.
         with closing(schema.open_for_writing(directory.index, "full")) as connection:
-            connection.execute("DELETE FROM bodies WHERE seq = ?", (int(finding.name),))
+            if finding.kind == "wrong-usage":
+                # Not up to date, so that the next write counts anew.
+                connection.execute("UPDATE usage_sequence SET last = -1")
+            else:
+                connection.execute("DELETE FROM bodies WHERE seq = ?", (int(finding.name),))
     return True

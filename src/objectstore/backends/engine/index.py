@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from objectstore.backends.engine.failures import translate
 from objectstore.backends.engine.rows import PartRow, Row, UploadRow
+from objectstore.values import Usage
 
 _COLUMNS: Final = "key, seq, size, etag, created, modified, sha256, digests, attributes, blob"
 _ROW: Final = f"SELECT {_COLUMNS} FROM objects WHERE key = ?"  # noqa: S608  the columns are ours
@@ -55,6 +56,20 @@ class Index:
         """The number of the latest change."""
         ((last,),) = self._fetch("SELECT last FROM sequence", ())
         return int(last)
+
+    def sequences(self) -> tuple[int, int | None]:
+        """The number of the latest change, and of the one that usage is counted up to, if any is."""
+        ((last, counted),) = self._fetch("SELECT last, (SELECT last FROM usage_sequence) FROM sequence", ())
+        return last, counted
+
+    def usage(self, prefixes: Sequence[str]) -> dict[str, Usage]:
+        """What is kept under those of the prefixes that are counted, as of now."""
+        query = """SELECT prefix, objects, size, parts_size FROM usage WHERE prefix IN (SELECT value FROM json_each(?))
+            AND (SELECT last FROM usage_sequence) = (SELECT last FROM sequence)"""
+        return {
+            prefix: Usage(prefix=prefix, objects=objects, size=size, parts_size=parts_size)
+            for prefix, objects, size, parts_size in self._fetch(query, (json.dumps(prefixes, ensure_ascii=False),))
+        }
 
     def upload(self, upload_id: str) -> UploadRow | None:
         found = self._fetch(f"SELECT {_UPLOAD_COLUMNS} FROM uploads WHERE id = ?", (upload_id,))  # noqa: S608  the columns are ours

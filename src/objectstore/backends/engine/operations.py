@@ -13,8 +13,9 @@ from typing import Generic, Protocol, TypeVar
 from objectstore.backends.engine.rows import Row, encode_attributes, encode_digests, info_of
 from objectstore.backends.engine.transaction import Transaction
 from objectstore.core.conditions import check_source, check_write
+from objectstore.core.quotas import check_quota
 from objectstore.errors import Corrupted, NotFound, ObjectStoreError
-from objectstore.values import UNCONDITIONAL, Attributes, Conditions, CopyOptions
+from objectstore.values import UNCONDITIONAL, Attributes, Conditions, CopyOptions, Quota, Usage
 
 Result_co = TypeVar("Result_co", covariant=True)
 
@@ -53,21 +54,32 @@ class Body:
 class Put:
     """Write an object; gives its row."""
 
-    __slots__ = ("_attributes", "_body", "_conditions", "_etag", "keys", "weight")
+    __slots__ = ("_attributes", "_body", "_conditions", "_etag", "_quota", "keys", "weight")
     grows = True
 
-    def __init__(self, key: str, body: Body, attributes: Attributes, conditions: Conditions, etag: str) -> None:
+    def __init__(
+        self,
+        key: str,
+        body: Body,
+        attributes: Attributes,
+        conditions: Conditions,
+        etag: str,
+        quota: Quota | None = None,
+    ) -> None:
         self.keys = (key,)
         self.weight = 0 if body.data is None else body.size
         self._body = body
         self._attributes = encode_attributes(attributes)
         self._conditions = conditions
         self._etag = etag
+        self._quota = quota
 
     def apply(self, transaction: Transaction) -> Row:
         (key,) = self.keys
         current = transaction.row(key)
         check(self._conditions, key, current)
+        if self._quota is not None:
+            check_growth(transaction, self._quota, current, self._body.size)
         row = new_row(transaction, key, current, self._body, self._attributes, self._etag)
         transaction.put(row, self._body.data)
         return row
@@ -140,6 +152,8 @@ class Copy:
             data = transaction.body(found.seq)
             if data is None:
                 raise Corrupted(f"the body of {source!r} is missing from the index")
+        if self._options.quota is not None:
+            check_growth(transaction, self._options.quota, current, found.size)
         attributes = self._options.attributes
         row = found._replace(
             key=target,
@@ -151,6 +165,21 @@ class Copy:
         )
         transaction.put(row, data)
         return row
+
+
+class Count:
+    """Have these prefixes counted; gives what is kept under each."""
+
+    __slots__ = ("_prefixes", "keys", "weight")
+    grows = False
+
+    def __init__(self, prefixes: Sequence[str]) -> None:
+        self.keys = ()
+        self.weight = 0
+        self._prefixes = prefixes
+
+    def apply(self, transaction: Transaction) -> list[Usage]:
+        return [transaction.usage(prefix) for prefix in self._prefixes]
 
 
 class Probe:
@@ -183,6 +212,16 @@ def check(conditions: Conditions, key: str, row: Row | None) -> None:
     """`check_write` for what the index says."""
     if conditions is not UNCONDITIONAL:
         check_write(conditions, key, None if row is None else info_of(row))
+
+
+def check_growth(transaction: Transaction, quota: Quota, current: Row | None, size: int, freed: int = 0) -> None:
+    """Whether the quota allows an object of `size` bytes in the place of `current` and of `freed` bytes of parts.
+
+    Raises:
+        QuotaExceeded
+    """
+    replaced = 0 if current is None else current.size
+    check_quota(quota, transaction.usage(quota.prefix), size=size - replaced - freed, objects=int(current is None))
 
 
 def new_row(

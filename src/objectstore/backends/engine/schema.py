@@ -77,6 +77,20 @@ CREATE TABLE parts (
 CREATE INDEX parts_by_blob ON parts (blob) WHERE blob IS NOT NULL;
 INSERT INTO sequence (id, last) VALUES (1, 0);
 """
+# Came later: a data directory gets these tables when a release that knows them first opens it. Releases that do not
+# leave them alone.
+USAGE_TABLES: Final = """
+CREATE TABLE usage (
+    prefix TEXT NOT NULL PRIMARY KEY,
+    objects INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    parts_size INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE usage_sequence (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    last INTEGER NOT NULL
+);
+"""
 
 
 def create(path: Path) -> None:
@@ -88,10 +102,20 @@ def create(path: Path) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'objects'").fetchone():
-            connection.executescript(f"BEGIN IMMEDIATE; {TABLES} COMMIT;")
+            connection.executescript(f"BEGIN IMMEDIATE; {TABLES} {USAGE_TABLES} COMMIT;")
     finally:
         connection.close()
     sync_folder(path.parent)
+
+
+def counts_usage(connection: sqlite3.Connection) -> bool:
+    """Whether the index has the tables of usage. Raises sqlite3.Error."""
+    return connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'usage_sequence'").fetchone() is not None
+
+
+def add_usage(connection: sqlite3.Connection) -> None:
+    """Add the tables of usage to an index of an earlier release. Raises sqlite3.Error."""
+    connection.executescript(f"BEGIN IMMEDIATE; {USAGE_TABLES} COMMIT;")
 
 
 def open_for_writing(path: Path, durability: Durability) -> sqlite3.Connection:

@@ -15,8 +15,10 @@ from functools import lru_cache
 from itertools import chain
 from typing import Final
 
+from objectstore.backends.engine.counters import Counters
 from objectstore.backends.engine.index import Index
 from objectstore.backends.engine.rows import PartRow, Row, UploadRow
+from objectstore.values import Usage
 
 _PUT: Final = "INSERT OR REPLACE INTO objects VALUES "
 _PUT_COLUMNS: Final = 10
@@ -35,7 +37,10 @@ class Transaction:
         self.now = now  # microseconds since 1970
         self.index = Index(connection)
         self._connection = connection
-        self._began_at = self._seq = self.index.last_seq()
+        self._began_at, counted = self.index.sequences()
+        self._seq = self._began_at
+        # None while nothing is counted, which then costs nothing.
+        self._counters = None if counted is None else Counters(connection, current=counted == self._began_at)
         self._rows: dict[str, Row | None] = {}
         self._changed: set[str] = set()
         self._bodies: dict[int, bytes] = {}  # to be written
@@ -46,7 +51,7 @@ class Transaction:
     @property
     def changed(self) -> bool:
         """Whether there is anything to commit."""
-        return self._swept or self._seq != self._began_at
+        return self._swept or self._seq != self._began_at or (self._counters is not None and self._counters.changed)
 
     @property
     def changed_keys(self) -> AbstractSet[str]:
@@ -73,7 +78,10 @@ class Transaction:
 
     def put(self, row: Row, data: bytes | None = None) -> None:
         """Let `row` be what is under its key; `data` is its body when that goes in the index."""
-        self._release(self.row(row.key))
+        before = self.row(row.key)
+        self._release(before)
+        if self._counters is not None:
+            _count(self._counters, row.key, before, row)
         self._rows[row.key] = row
         self._changed.add(row.key)
         if data:
@@ -81,10 +89,26 @@ class Transaction:
 
     def remove(self, key: str) -> None:
         """Let nothing be under the key. That is a change too, and has a number."""
-        self._release(self.row(key))
+        before = self.row(key)
+        self._release(before)
+        if self._counters is not None:
+            _count(self._counters, key, before, None)
         self._rows[key] = None
         self._changed.add(key)
         self.next_seq()
+
+    def usage(self, prefix: str) -> Usage:
+        """What is kept under the prefix, which is counted from now on: the first time, that takes a scan of it."""
+        if self._counters is None:
+            self._counters = Counters(self._connection, current=True)
+        usage = self._counters.find(prefix)
+        if usage is not None:
+            return usage
+        self._counters.begin(prefix)
+        for key in self._changed:
+            if key.startswith(prefix):
+                _count(self._counters, key, self.index.row(key), self._rows[key], only=prefix)
+        return self.usage(prefix)
 
     def body(self, seq: int) -> bytes | None:
         """A body in the index, as this transaction sees it."""
@@ -94,9 +118,12 @@ class Transaction:
         self._connection.execute(_PUT_UPLOAD, upload)
         self.next_seq()
 
-    def put_part(self, part: PartRow, data: bytes | None = None) -> None:
-        """Let `part` be the part of its number."""
-        self._release(self.index.part(part.upload, part.number))
+    def put_part(self, key: str, part: PartRow, data: bytes | None = None) -> None:
+        """Let `part` be the part of its number, of an upload to `key`."""
+        before = self.index.part(part.upload, part.number)
+        self._release(before)
+        if self._counters is not None:
+            self._counters.change(key, parts_size=part.size - (0 if before is None else before.size))
         self._connection.execute(_PUT_PART, part)
         if data:
             self._bodies[part.seq] = data
@@ -121,6 +148,8 @@ class Transaction:
         """Write down all changes."""
         if not self.changed:
             return
+        if self._counters is not None:
+            self._counters.write(self._seq)
         self._delete("DELETE FROM bodies WHERE seq IN (SELECT value FROM json_each(?))", self._old_bodies)
         self._insert(_PUT_BODY, _PUT_BODY_COLUMNS, list(self._bodies.items()))
         present: list[Row] = []
@@ -155,8 +184,11 @@ class Transaction:
             self._connection.execute(command, (json.dumps(names, ensure_ascii=False),))
 
     def _drop_parts(self, upload_id: str) -> None:
-        for part in self.index.parts(upload_id):
+        parts = self.index.parts(upload_id)
+        for part in parts:
             self._release(part)
+        if self._counters is not None and parts and (upload := self.index.upload(upload_id)) is not None:
+            self._counters.change(upload.key, parts_size=-sum(part.size for part in parts))
         self._connection.execute("DELETE FROM parts WHERE upload = ?", (upload_id,))
 
     def _release(self, row: Row | PartRow | None) -> None:
@@ -166,6 +198,15 @@ class Transaction:
             self._released.add(row.blob)
         elif row.size and self._bodies.pop(row.seq, None) is None:
             self._old_bodies.append(row.seq)
+
+
+def _count(counters: Counters, key: str, before: Row | None, after: Row | None, only: str | None = None) -> None:
+    objects = (after is not None) - (before is not None)
+    size = (0 if after is None else after.size) - (0 if before is None else before.size)
+    if only is None:
+        counters.change(key, objects=objects, size=size)
+    else:
+        counters.change_one(only, objects=objects, size=size)
 
 
 @lru_cache(maxsize=64)

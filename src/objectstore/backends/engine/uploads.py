@@ -22,7 +22,7 @@ from objectstore.backends.engine.failures import translate
 from objectstore.backends.engine.index import Index
 from objectstore.backends.engine.intake import Intake, Taken, commit
 from objectstore.backends.engine.operations import Body as Stored
-from objectstore.backends.engine.operations import check, new_row
+from objectstore.backends.engine.operations import check, check_growth, new_row
 from objectstore.backends.engine.rows import (
     PartRow,
     Row,
@@ -46,8 +46,19 @@ from objectstore.backends.engine.writer import Writer
 from objectstore.core.attributes import check_attributes
 from objectstore.core.digests import Digester, check_digests
 from objectstore.core.listing import after
+from objectstore.core.quotas import bounded, check_quota
 from objectstore.errors import Corrupted, IncompleteBody, InvalidPart, ObjectStoreError, UploadNotFound
-from objectstore.values import Body, ObjectInfo, Part, PutOptions, Upload, UploadPage
+from objectstore.values import (
+    COMPLETE,
+    Body,
+    CompleteOptions,
+    ObjectInfo,
+    Part,
+    PutOptions,
+    Quota,
+    Upload,
+    UploadPage,
+)
 
 MAX_PARTS: Final = 10_000
 _BLOCK: Final = 1024 * 1024  # bytes read from a part at a time
@@ -89,19 +100,23 @@ class EngineUploads:
         if not 1 <= number <= MAX_PARTS:
             raise InvalidPart(f"parts are numbered from 1 to {MAX_PARTS}; this one is {number}")
         self._writer.check()
+        if options.quota is not None:
+            body = self._within(options.quota, upload_id, number, body, options.size)
         taken = await self._intake.take(body, options.size, options.expected, options.digests)
-        put = _PutPart(upload_id, number, taken.body, self._etags.next())
+        put = _PutPart(upload_id, number, taken.body, self._etags.next(), options.quota)
         return part_of(await commit(self._writer, put, taken))
 
     async def get(self, upload_id: str) -> Upload:
         parts = tuple([part_of(row) for row in self._index.parts(upload_id)])
         return upload_of(self._known(upload_id), parts)
 
-    async def complete(self, upload_id: str, parts: Sequence[tuple[int, str]]) -> ObjectInfo:
+    async def complete(
+        self, upload_id: str, parts: Sequence[tuple[int, str]], options: CompleteOptions = COMPLETE
+    ) -> ObjectInfo:
         while (running := self._completing.get(upload_id)) is not None:
             # Its outcome is not necessarily ours: it may have named other parts, and failed.
             await asyncio.wait([running])
-        task = asyncio.create_task(self._complete(upload_id, tuple(parts)))
+        task = asyncio.create_task(self._complete(upload_id, tuple(parts), options.quota))
         self._completing[upload_id] = task
         task.add_done_callback(lambda done: self._settled(upload_id, done))
         return await asyncio.shield(task)
@@ -130,7 +145,15 @@ class EngineUploads:
             expired += await self._writer.commit(_Expire(upload_ids))
         return expired
 
-    async def _complete(self, upload_id: str, named: tuple[tuple[int, str], ...]) -> ObjectInfo:
+    def _within(self, quota: Quota, upload_id: str, number: int, body: Body, size: int | None) -> Body:
+        """The part, if by what is known now the quota allows it; the check that counts is made with the write."""
+        usage = self._index.usage([quota.prefix]).get(quota.prefix)
+        if usage is None:
+            return body
+        before = self._index.part(upload_id, number)
+        return bounded(body, size, quota, usage, 0 if before is None else before.size)
+
+    async def _complete(self, upload_id: str, named: tuple[tuple[int, str], ...], quota: Quota | None) -> ObjectInfo:
         upload = self._known(upload_id)
         if upload.completed is not None:
             return info_of(decode_row(upload.completed))
@@ -145,7 +168,7 @@ class EngineUploads:
             if completed is None:
                 raise
             return info_of(decode_row(completed))
-        completion = _Complete(upload, parts, taken.body, upload.etag or self._etags.next())
+        completion = _Complete(upload, parts, taken.body, upload.etag or self._etags.next(), quota)
         try:
             return info_of(await commit(self._writer, completion, taken))
         except _Completed as already:
@@ -251,7 +274,10 @@ class _Begin(_UploadOperation):
 
     def apply(self, transaction: Transaction) -> UploadRow:
         options = self._options
-        check(options.conditions, self._key, transaction.row(self._key))
+        current = transaction.row(self._key)
+        check(options.conditions, self._key, current)
+        if options.quota is not None:
+            check_growth(transaction, options.quota, current, options.size or 0)
         upload = UploadRow(
             id=self.upload_id,
             key=self._key,
@@ -269,17 +295,22 @@ class _Begin(_UploadOperation):
 
 
 class _PutPart(_UploadOperation):
-    __slots__ = ("_body", "_etag", "_number")
+    __slots__ = ("_body", "_etag", "_number", "_quota")
 
-    def __init__(self, upload_id: str, number: int, body: Stored, etag: str) -> None:
+    def __init__(self, upload_id: str, number: int, body: Stored, etag: str, quota: Quota | None) -> None:
         super().__init__(upload_id, weight=0 if body.data is None else body.size)
         self._etag = etag
         self._number = number
         self._body = body
+        self._quota = quota
 
     def apply(self, transaction: Transaction) -> PartRow:
-        self.unfinished(transaction)
+        upload = self.unfinished(transaction)
         body = self._body
+        if self._quota is not None:
+            before = transaction.index.part(self.upload_id, self._number)
+            more = body.size - (0 if before is None else before.size)
+            check_quota(self._quota, transaction.usage(self._quota.prefix), size=more)
         part = PartRow(
             upload=self.upload_id,
             number=self._number,
@@ -291,30 +322,37 @@ class _PutPart(_UploadOperation):
             digests=encode_digests(body.digests),
             blob=body.blob,
         )
-        transaction.put_part(part, body.data)
+        transaction.put_part(upload.key, part, body.data)
         return part
 
 
 class _Complete(_UploadOperation):
-    __slots__ = ("_body", "_etag", "_parts", "_upload")
+    __slots__ = ("_body", "_etag", "_parts", "_quota", "_upload")
 
-    def __init__(self, upload: UploadRow, parts: Sequence[PartRow], body: Stored, etag: str) -> None:
+    def __init__(
+        self, upload: UploadRow, parts: Sequence[PartRow], body: Stored, etag: str, quota: Quota | None
+    ) -> None:
         super().__init__(upload.id, (upload.key,), 0 if body.data is None else body.size)
         self._etag = etag
         self._upload = upload
         self._parts = parts
         self._body = body
+        self._quota = quota
 
     def apply(self, transaction: Transaction) -> Row:
         upload = self.upload(transaction)
         if upload.completed is not None:
             raise _Completed(decode_row(upload.completed))
-        now_there = {part.number: part.seq for part in transaction.index.parts(upload.id)}
+        arrived = transaction.index.parts(upload.id)
+        now_there = {part.number: part.seq for part in arrived}
         for part in self._parts:
             if now_there.get(part.number) != part.seq:
                 raise _gone(part)
         current = transaction.row(upload.key)
         check(decode_conditions(upload.conditions), upload.key, current)
+        if self._quota is not None:
+            freed = sum(part.size for part in arrived)
+            check_growth(transaction, self._quota, current, self._body.size, freed)
         row = new_row(transaction, upload.key, current, self._body, upload.attributes, self._etag)
         transaction.put(row, self._body.data)
         transaction.complete_upload(upload.id, encode_row(row))

@@ -15,7 +15,18 @@ from objectstore.core.conditions import check_write
 from objectstore.core.digests import Digester
 from objectstore.core.listing import decode_cursor, encode_cursor
 from objectstore.errors import BadRequest, InvalidPart, NotFound, UploadNotFound
-from objectstore.values import Body, Conditions, Etags, ObjectInfo, Part, PutOptions, Upload, UploadPage
+from objectstore.values import (
+    COMPLETE,
+    Body,
+    CompleteOptions,
+    Conditions,
+    Etags,
+    ObjectInfo,
+    Part,
+    PutOptions,
+    Upload,
+    UploadPage,
+)
 from objectstore.wire import flows, replies, requests
 from objectstore.wire.flows import Flow
 from objectstore.wire.headers import parse_etags
@@ -73,7 +84,12 @@ class RestUploads:
             completed=None if upload.completed is None else told(upload.completed),
         )
 
-    async def complete(self, upload_id: str, parts: Sequence[tuple[int, str]]) -> ObjectInfo:
+    async def complete(
+        self,
+        upload_id: str,
+        parts: Sequence[tuple[int, str]],
+        options: CompleteOptions = COMPLETE,  # noqa: ARG002  never given one that says anything
+    ) -> ObjectInfo:
         _check_id(upload_id)
         if any(not 1 <= number <= _MAX_PARTS for number, _ in parts):
             await self._unfinished(upload_id)

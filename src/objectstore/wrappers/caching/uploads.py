@@ -10,7 +10,16 @@ from typing import Any, Protocol, TypeVar
 
 from objectstore.backends.contract import Uploads
 from objectstore.errors import UploadNotFound
-from objectstore.values import Body, ObjectInfo, Part, PutOptions, Upload, UploadPage
+from objectstore.values import (
+    COMPLETE,
+    Body,
+    CompleteOptions,
+    ObjectInfo,
+    Part,
+    PutOptions,
+    Upload,
+    UploadPage,
+)
 
 T = TypeVar("T")
 
@@ -43,16 +52,18 @@ class CachedUploads:
     async def get(self, upload_id: str) -> Upload:
         return await self._inner.get(upload_id)
 
-    async def complete(self, upload_id: str, parts: Sequence[tuple[int, str]]) -> ObjectInfo:
+    async def complete(
+        self, upload_id: str, parts: Sequence[tuple[int, str]], options: CompleteOptions = COMPLETE
+    ) -> ObjectInfo:
         # A completion goes on when its caller has gone, and what was cached ends with it, not with the caller.
-        return await asyncio.shield(self._cache.start(self._complete(upload_id, parts)))
+        return await asyncio.shield(self._cache.start(self._complete(upload_id, parts, options)))
 
-    async def _complete(self, upload_id: str, parts: Sequence[tuple[int, str]]) -> ObjectInfo:
+    async def _complete(self, upload_id: str, parts: Sequence[tuple[int, str]], options: CompleteOptions) -> ObjectInfo:
         keys: list[str] = []
         with suppress(UploadNotFound):  # it may be completed, which is no reason to fail
             keys.append((await self._inner.get(upload_id)).key)
         async with self._cache.changing(keys):
-            return await self._inner.complete(upload_id, parts)
+            return await self._inner.complete(upload_id, parts, options)
 
     async def abort(self, upload_id: str) -> None:
         await self._inner.abort(upload_id)

@@ -96,6 +96,7 @@ class Mirroring:
         # Without conditions on the second child, where marks are locks, processes would not see each other.
         able["shared"] = able["shared"] and all(one.conditions for one in each[:2])
         able["conditions"] = each[0].conditions
+        able["quotas"] = False  # parts are staged as objects
         return Capabilities(
             name=self._name,
             **able,

@@ -9,7 +9,11 @@ from datetime import UTC, datetime
 from objectstore.backends.contract import Backend
 from objectstore.backends.staged import StagedUploads
 from objectstore.errors import ObjectStoreError, Unavailable
-from objectstore.values import ObjectInfo
+from objectstore.values import (
+    COMPLETE,
+    CompleteOptions,
+    ObjectInfo,
+)
 from objectstore.wrappers.mirroring import marks
 from objectstore.wrappers.mirroring.changes import Changes
 from objectstore.wrappers.mirroring.check import mend
@@ -34,8 +38,10 @@ class MirroredUploads(StagedUploads):
         self._children = children
         self._changes = changes
 
-    async def complete(self, upload_id: str, parts: Sequence[tuple[int, str]]) -> ObjectInfo:
-        info = await super().complete(upload_id, parts)
+    async def complete(
+        self, upload_id: str, parts: Sequence[tuple[int, str]], options: CompleteOptions = COMPLETE
+    ) -> ObjectInfo:
+        info = await super().complete(upload_id, parts, options)
         # An earlier attempt may have made the object on the first child and failed on another one.
         for child in self._children[1:]:
             try:
