@@ -9,7 +9,8 @@ import pytest
 
 from objectstore.cli.exits import Usage
 from objectstore.cli.progress import Meter
-from objectstore.cli.source import CountedFile, guess_content_type, opened, size_of
+from objectstore.cli.source import CountedFile, opened, size_of
+from objectstore.client.transfers.kinds import guess_content_type
 
 
 @pytest.mark.parametrize(

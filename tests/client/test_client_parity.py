@@ -9,6 +9,8 @@ import pytest
 from objectstore import AsyncRestStore, RestStore
 from objectstore.client import AsyncReader, Reader
 from objectstore.client.drivers import AsyncDriver, Driver
+from objectstore.client.transfers.aio import AsyncTransfers
+from objectstore.client.transfers.sync import Transfers
 from objectstore.client.transport.aio import AsyncDirectTransport
 from objectstore.client.transport.proxied import AsyncProxiedTransport, ProxiedTransport
 from objectstore.client.transport.sync import DirectTransport
@@ -22,6 +24,9 @@ RENAMED = {
     "AsyncOutgoing": "Outgoing",
     "AsyncResponse": "Response",
     "AsyncGenerator[Reader, None]": "Generator[Reader]",
+    "AsyncGenerator[Transferred, None]": "Generator[Transferred]",
+    "AsyncGenerator[Outcome[T], None]": "Generator[Outcome[T]]",
+    "AsyncGenerator[tuple[str, bytes | ObjectStoreError], None]": "Generator[tuple[str, bytes | ObjectStoreError]]",
     "AsyncIterator": "Iterator",
     "Awaitable[None]": "None",
 }
@@ -30,6 +35,7 @@ PAIRS = [
     (RestStore, AsyncRestStore),
     (Reader, AsyncReader),
     (Driver, AsyncDriver),
+    (Transfers, AsyncTransfers),
     (DirectTransport, AsyncDirectTransport),
     (ProxiedTransport, AsyncProxiedTransport),
 ]

@@ -298,7 +298,7 @@ def test_an_upload_has_conditions(store: Both, base: str) -> None:
 def test_large_data_are_cut_into_parts(store: Both, base: str, size: int) -> None:
     data = DATA[:size]
     chunks = [data[at : at + 70_000] for at in range(0, size, 70_000)]
-    info = store.upload(f"{base}k", store.source(*chunks), part_size=100_000, content_type="text/plain")
+    info = store.upload(store.source(*chunks), f"{base}k", part_size=100_000, content_type="text/plain")
     assert (info.size, info.attributes.content_type) == (size, "text/plain")
     assert store.get(f"{base}k") == data
 
@@ -309,7 +309,7 @@ def test_an_upload_of_a_broken_source_leaves_nothing(store: Both, base: str) -> 
         raise LookupError("the source broke")
 
     with pytest.raises(LookupError):
-        store.upload(f"{base}k", broken(), part_size=100_000)
+        store.upload(broken(), f"{base}k", part_size=100_000)
     assert not store.exists(f"{base}k")
     assert f"{base}k" not in {one.key for one in store.uploads()}
 

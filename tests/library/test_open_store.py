@@ -39,6 +39,7 @@ from objectstore import (
     open_store,
 )
 from objectstore.client import AsyncReader, Reader
+from objectstore.client.transfers.sync import Transfers
 from objectstore.errors import ConfigurationError, Corrupted, IncompleteBody, InvalidMetadata
 from objectstore.library import AsyncStore, AsyncStoreReader, Opening, Store, StoreReader
 
@@ -196,7 +197,7 @@ def test_all_that_the_clients_store_is_stored(store: Any, tmp_path: Path) -> Non
         assert store.get("key") == b"bytes"
     with pytest.raises(TypeError, match="bytes"):
         store.put("key", "text")
-    assert store.upload("key", [b"in ", b"parts"], part_size=4).size == 8
+    assert store.upload([b"in ", b"parts"], "key", part_size=4).size == 8
 
 
 def test_a_body_that_fails_changes_nothing(store: Any) -> None:
@@ -437,10 +438,13 @@ SAME: Final = {
 )
 def test_the_methods_are_those_of_the_clients(local: type, remote: type) -> None:
     theirs = _signatures(remote)
-    for name in ("create", "close", "aclose"):
-        if local in {Store, AsyncStore}:
+    ours = _signatures(local)
+    if local in {Store, AsyncStore}:
+        # Bytes that are here already do not move in parts: there is nothing to go on with, or to do side by side.
+        for name in ("create", "close", "aclose", *_signatures(Transfers)):
             theirs.pop(name, None)
-    assert _signatures(local) == theirs
+        ours.pop("upload")
+    assert ours == theirs
 
 
 def _signatures(cls: type) -> dict[str, str]:

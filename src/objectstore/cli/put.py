@@ -12,8 +12,9 @@ import typer
 from objectstore.cli.connection import DEFAULT_URL, Token, Url, connect
 from objectstore.cli.exits import Usage, reported
 from objectstore.cli.output import Json, Output, Quiet, human_size
-from objectstore.cli.progress import metered
-from objectstore.cli.source import STDIN, CountedFile, guess_content_type, opened, size_of
+from objectstore.cli.progress import Meter, metered
+from objectstore.cli.source import STDIN, CountedFile, opened, size_of
+from objectstore.client.transfers.kinds import guess_content_type
 from objectstore.values import ONLY_IF_ABSENT, UNCONDITIONAL, Conditions, ObjectInfo
 from objectstore.wire.records import record
 
@@ -71,9 +72,7 @@ def put(
         with opened(file) as source, connect(url, token) as store:
             size = size_of(source)
             with metered(target, size, sys.stderr, quiet=json or quiet) as meter:
-                # It reads, seeks and tells, which is all of BinaryIO that is asked for.
-                counted = cast("BinaryIO", CountedFile(source, meter))
-                info = _send(store, target, counted, size, conditions, kept)
+                info = _send(store, target, source, meter, conditions, kept)
         if json:
             out.document(record(info))
         else:
@@ -101,9 +100,8 @@ def _metadata(entries: Iterable[str]) -> dict[str, str]:
     return metadata
 
 
-def _send(
-    store: RestStore, key: str, source: BinaryIO, size: int | None, conditions: Conditions, kept: Kept
-) -> ObjectInfo:
-    if size is None or size >= _LARGE:
-        return store.upload(key, source, conditions=conditions, **kept)
-    return store.put(key, source, conditions=conditions, **kept)
+def _send(store: RestStore, key: str, source: BinaryIO, meter: Meter, conditions: Conditions, kept: Kept) -> ObjectInfo:
+    if meter.total is None or meter.total >= _LARGE:
+        return store.upload(source, key, conditions=conditions, progress=lambda done, _: meter.move_to(done), **kept)
+    # It reads, seeks and tells, which is all of BinaryIO that is asked for.
+    return store.put(key, cast("BinaryIO", CountedFile(source, meter)), conditions=conditions, **kept)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import mimetypes
 import os
 import stat
 import sys
@@ -16,25 +15,6 @@ from objectstore.cli.exits import Usage
 from objectstore.cli.progress import Meter
 
 STDIN: Final = "-"
-# A compressed file is stored as what it is: as Content-Encoding, readers would unpack it unasked.
-_COMPRESSED: Final = {
-    "gzip": "application/gzip",
-    "bzip2": "application/x-bzip2",
-    "xz": "application/x-xz",
-    "compress": "application/x-compress",
-    "br": "application/x-brotli",
-}
-
-
-def guess_content_type(*names: str) -> str | None:
-    """The content type that the first name with a known ending stands for."""
-    for name in names:
-        content_type, encoding = mimetypes.guess_type(name, strict=False)
-        if encoding is not None:
-            return _COMPRESSED.get(encoding)
-        if content_type is not None:
-            return content_type
-    return None
 
 
 @contextmanager

@@ -12,19 +12,19 @@ from typing import Self, Unpack
 from objectstore.client.drivers import AsyncDriver
 from objectstore.client.readers import AsyncReader
 from objectstore.client.site import parse_site
-from objectstore.client.sources import AsyncData, Kept, Parts, aopened
+from objectstore.client.sources import AsyncData, Kept, aopened
+from objectstore.client.transfers.aio import AsyncTransfers
 from objectstore.client.transport import async_transport_to
 from objectstore.errors import NotFound
 from objectstore.values import NO_ATTRIBUTES, UNCONDITIONAL, Attributes, ByteRange, Conditions, ObjectInfo
 from objectstore.wire import flows
-from objectstore.wire.flows import PART_SIZE
 from objectstore.wire.links import DEFAULT_LIFETIME, LinkMethod, SignedLink, sign_link
 from objectstore.wire.replies import BegunUpload, Deleted, Page, UnfinishedUpload, UploadedPart
 from objectstore.wire.requests import MAX_BATCH, list_objects
 from objectstore.wire.retries import Retries
 
 
-class AsyncRestStore:
+class AsyncRestStore(AsyncTransfers):
     """As `RestStore`, with `await`, `async for` and `async with`. May be used in one event loop after another."""
 
     def __init__(self, driver: AsyncDriver) -> None:
@@ -166,21 +166,6 @@ class AsyncRestStore:
             key, expires=expires, method=method, max_bytes=max_bytes, content_type=content_type, filename=filename
         )
         return await self._driver.run(flows.sign(request, str(self._driver.site), self._retries))
-
-    async def upload(
-        self,
-        key: str,
-        data: AsyncData,
-        *,
-        part_size: int = PART_SIZE,
-        conditions: Conditions = UNCONDITIONAL,
-        **kept: Unpack[Kept],
-    ) -> ObjectInfo:
-        """As `RestStore.upload`; `data` may also be an async iterable of bytes."""
-        attributes = Attributes(**kept) if kept else NO_ATTRIBUTES
-        async with aopened(data) as source:
-            flow = flows.upload(key, attributes, conditions, part_size, self._retries)
-            return await self._driver.run(flow, Parts(source.achunks()))
 
     async def begin_upload(
         self, key: str, *, conditions: Conditions = UNCONDITIONAL, **kept: Unpack[Kept]

@@ -22,6 +22,7 @@ AsyncData: TypeAlias = Data | AsyncIterable[bytes]
 """What can be stored: as `Data`, or chunks of bytes as they come."""
 
 CHUNK: Final = 256 * 1024  # bytes read and sent at once
+OF_TEXT: Final = "the file is open as text: open it with mode 'rb'"
 _MEANT: Final = "bytes, a binary file, a pathlib.Path or chunks of bytes"
 
 
@@ -54,8 +55,7 @@ class InHand:
     repeatable: Final = True
 
     def __init__(self, data: bytes | bytearray | memoryview) -> None:
-        self._view = memoryview(data) if memoryview(data).contiguous else memoryview(bytes(data))
-        self._view = self._view.cast("B") if self._view.nbytes else memoryview(b"")
+        self._view = contiguous(data)
         self.size = self._view.nbytes
         self.sha256 = hashlib.sha256(self._view).digest()
 
@@ -191,9 +191,24 @@ async def aopened(data: AsyncData) -> AsyncIterator[AsyncSource]:
         yield await asyncio.to_thread(_of_file, cast("BinaryIO", data)) if hasattr(data, "read") else _of_chunks(data)
 
 
+def contiguous(data: bytes | bytearray | memoryview) -> memoryview:
+    """The bytes, one by one and side by side, whatever shape they were given in."""
+    view = memoryview(data) if memoryview(data).contiguous else memoryview(bytes(data))
+    return view.cast("B") if view.nbytes else memoryview(b"")
+
+
+def read_once(data: object) -> Iterator[bytes]:
+    """The chunks of what cannot be read at any position: an iterable, or a file such as a pipe."""
+    if isinstance(data, TextIOBase):
+        raise TypeError(OF_TEXT)
+    if hasattr(data, "read"):
+        return iter(partial(cast("BinaryIO", data).read, CHUNK), b"")
+    return _of_chunks(data).chunks()
+
+
 def _of_file(file: BinaryIO) -> InHand | OpenFile | Chunks:
     if isinstance(cast("object", file), TextIOBase):
-        raise TypeError("the file is open as text: open it with mode 'rb'")
+        raise TypeError(OF_TEXT)
     if not getattr(file, "seekable", bool)():
         return Chunks(iter(partial(file.read, CHUNK), b""))
     start = file.tell()

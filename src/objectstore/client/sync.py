@@ -12,12 +12,12 @@ from typing import Self, Unpack
 from objectstore.client.drivers import Driver
 from objectstore.client.readers import Reader
 from objectstore.client.site import parse_site
-from objectstore.client.sources import Data, Kept, Parts, opened
+from objectstore.client.sources import Data, Kept, opened
+from objectstore.client.transfers.sync import Transfers
 from objectstore.client.transport import transport_to
 from objectstore.errors import NotFound
 from objectstore.values import NO_ATTRIBUTES, UNCONDITIONAL, Attributes, ByteRange, Conditions, ObjectInfo
 from objectstore.wire import flows
-from objectstore.wire.flows import PART_SIZE
 from objectstore.wire.links import DEFAULT_LIFETIME, LinkMethod, SignedLink, sign_link
 from objectstore.wire.replies import BegunUpload, Deleted, Page, UnfinishedUpload, UploadedPart
 from objectstore.wire.requests import MAX_BATCH, list_objects
@@ -26,7 +26,7 @@ from objectstore.wire.retries import Retries
 __all__ = ["Data", "Kept", "RestStore"]
 
 
-class RestStore:
+class RestStore(Transfers):
     """A store of objects spoken to over HTTP. May be shared by threads, and used in a child after a fork.
 
     Every method raises the errors of `objectstore.errors` that its docstring names, and besides them
@@ -239,24 +239,6 @@ class RestStore:
             key, expires=expires, method=method, max_bytes=max_bytes, content_type=content_type, filename=filename
         )
         return self._driver.run(flows.sign(request, str(self._driver.site), self._retries))
-
-    def upload(
-        self,
-        key: str,
-        data: Data,
-        *,
-        part_size: int = PART_SIZE,
-        conditions: Conditions = UNCONDITIONAL,
-        **kept: Unpack[Kept],
-    ) -> ObjectInfo:
-        """As `put`, but in parts of `part_size` bytes, each of which is sent again by itself when it is lost.
-
-        For what is large and cannot be read twice. One part is held in memory. What fits into one is simply put.
-        """
-        attributes = Attributes(**kept) if kept else NO_ATTRIBUTES
-        with opened(data) as source:
-            flow = flows.upload(key, attributes, conditions, part_size, self._retries)
-            return self._driver.run(flow, Parts(source.chunks()))
 
     def begin_upload(self, key: str, *, conditions: Conditions = UNCONDITIONAL, **kept: Unpack[Kept]) -> BegunUpload:
         """Begin an upload in parts; arguments as for `put`. The object is there once it is completed.

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
 from itertools import islice
+from pathlib import Path
 from typing import Final, Unpack
 
 from objectstore.backends.contract import Backend
@@ -162,8 +163,8 @@ class AsyncStore:
 
     async def upload(
         self,
+        source: AsyncData | str,
         key: str,
-        data: AsyncData,
         *,
         part_size: int = PART_SIZE,
         conditions: Conditions = UNCONDITIONAL,
@@ -172,6 +173,7 @@ class AsyncStore:
         """As `put`: there is no connection here to be lost, and so nothing to gain from parts."""
         if part_size < 1:
             raise InvalidParameter(f"a part has at least 1 byte, not {part_size}")
+        data = Path(source) if isinstance(source, str) else source
         return await self.put(key, data, conditions=conditions, **kept)
 
     async def begin_upload(

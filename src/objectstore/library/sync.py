@@ -105,15 +105,15 @@ class Store:
 
     def upload(
         self,
+        source: Data | str,
         key: str,
-        data: Data,
         *,
         part_size: int = PART_SIZE,
         conditions: Conditions = UNCONDITIONAL,
         **kept: Unpack[Kept],
     ) -> ObjectInfo:
         """As `put`: there is no connection here to be lost, and so nothing to gain from parts."""
-        return self._calls.run(self._store.upload(key, data, part_size=part_size, conditions=conditions, **kept))
+        return self._calls.run(self._store.upload(source, key, part_size=part_size, conditions=conditions, **kept))
 
     def begin_upload(self, key: str, *, conditions: Conditions = UNCONDITIONAL, **kept: Unpack[Kept]) -> BegunUpload:
         """As `RestStore.begin_upload`; it is a server of the same data that lets uploads expire."""

@@ -208,8 +208,11 @@ def upload(
         raise
 
 
-def begin_upload(key: str, attributes: Attributes, conditions: Conditions, retries: Retries) -> Flow[BegunUpload]:
-    request = requests.begin_upload(key, attributes, conditions)
+def begin_upload(
+    key: str, attributes: Attributes, conditions: Conditions, retries: Retries, size: int | None = None
+) -> Flow[BegunUpload]:
+    """`size` is that of the whole object, when it is known."""
+    request = requests.begin_upload(key, attributes, conditions, size=size)
     return replies.read_begun((yield from send(request, retries)), request)
 
 

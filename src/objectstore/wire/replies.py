@@ -11,11 +11,11 @@ from typing import Any, Final, TypeVar
 
 from objectstore.core.ranges import resolve
 from objectstore.errors import BadRequest, Corrupted, InternalError, InvalidRange, ObjectStoreError, Unsupported
-from objectstore.values import ByteRange, ObjectInfo
+from objectstore.values import NO_DIGESTS, ByteRange, ObjectInfo
 from objectstore.wire.errors import RULES, parse_error
 from objectstore.wire.headers import Fields, format_digest, parse_content_range, parse_digests, parse_info
 from objectstore.wire.links import SignedLink, parse_link
-from objectstore.wire.records import dump, parse_record, parse_time
+from objectstore.wire.records import dump, parse_digest_map, parse_record, parse_time
 from objectstore.wire.requests import Request
 
 T = TypeVar("T")
@@ -75,6 +75,7 @@ class UploadedPart:
     number: int  # 1 to 10 000
     size: int  # bytes
     etag: str  # opaque, unquoted
+    digests: Mapping[str, bytes] = field(default_factory=lambda: NO_DIGESTS, hash=False, compare=False)  # as of objects
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +86,7 @@ class UnfinishedUpload:
     key: str
     begun: datetime  # aware, UTC
     parts: tuple[UploadedPart, ...] = ()
+    completed: ObjectInfo | None = None  # what became of it, known of one that was asked for by its id
 
 
 def error_of(reply: Reply, request: Request) -> ObjectStoreError | None:
@@ -264,7 +266,8 @@ def _strings(told: object) -> tuple[str, ...]:
 
 
 def _part(told: Mapping[str, Any]) -> UploadedPart:
-    return UploadedPart(number=told["n"], size=told["size"], etag=told["etag"])
+    digests = parse_digest_map(told.get("digest") or {})
+    return UploadedPart(number=told["n"], size=told["size"], etag=told["etag"], digests=digests)
 
 
 def _upload(told: Mapping[str, Any]) -> UnfinishedUpload:
@@ -273,4 +276,5 @@ def _upload(told: Mapping[str, Any]) -> UnfinishedUpload:
         key=told["key"],
         begun=parse_time(told["begun_at"]),
         parts=tuple(_part(one) for one in told.get("parts", ())),
+        completed=parse_record(completed) if (completed := told.get("completed")) is not None else None,
     )

@@ -1,0 +1,1 @@
+"""Transfers between files and a store: in parts, side by side, resumed, verified."""

@@ -1,0 +1,171 @@
+"""Whole folders: which files there are to send, where objects go, and what is left alone.
+
+Symbolic links to files inside the folder are sent as what they point to. Those that lead out of it, those to folders,
+pipes, sockets and devices are not; the report tells of each. Nothing is written outside of the folder.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from objectstore.client.steps import Local, Work
+from objectstore.client.transfers.jobs import Download, Job, Report, Upload
+from objectstore.client.transfers.names import clashes, is_marker, is_ours, key_of, path_of
+from objectstore.client.transfers.uploads import local
+from objectstore.errors import InvalidKey, ObjectStoreError
+from objectstore.values import Attributes, ObjectInfo
+from objectstore.wire import flows
+from objectstore.wire.requests import MAX_BATCH, list_objects
+from objectstore.wire.retries import Retries
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be transferred, and what is known to come of the rest."""
+
+    jobs: list[Job] = field(default_factory=list)
+    total: int = 0  # bytes
+    report: Report = field(default_factory=Report)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file in a folder."""
+
+    path: Path
+    relative: PurePosixPath
+    size: int  # bytes
+
+
+def upload_plan(
+    folder: str | os.PathLike[str], prefix: str, retries: Retries, *, skip_same: bool, attributes: Attributes
+) -> Work[Plan]:
+    """The files of the folder, in order of their paths. Raises OSError: there is no such folder."""
+    report = Report()
+    found = yield from local(partial(_walked, Path(folder), report))
+    there: dict[str, ObjectInfo] = {}
+    if skip_same:
+        there = {info.key: info for info in (yield from listed(prefix, retries))}
+    jobs: list[Job] = []
+    total = 0
+    for one in found:
+        try:
+            key = key_of(one.relative, prefix)
+        except InvalidKey as error:
+            report.failed[f"{prefix}{one.relative}"] = error
+            continue
+        total += one.size
+        jobs.append(Upload(source=one.path, key=key, attributes=attributes, size=one.size, there=there.get(key)))
+    return Plan(jobs, total, report)
+
+
+def download_plan(prefix: str, folder: str | os.PathLike[str], retries: Retries, *, skip_same: bool) -> Work[Plan]:
+    """The objects whose keys start with the prefix. The folder is made if need be."""
+    into = Path(folder)
+    objects = yield from listed(prefix, retries)
+    folds = yield from local(partial(_prepared, into))
+    report = Report()
+    paths: dict[PurePosixPath, ObjectInfo] = {}
+    for info in objects:
+        try:
+            if is_marker(info.key, info.size):
+                yield Local(partial(_make_folder, into, info.key, prefix))
+                report.done[info.key] = info
+            else:
+                paths[path_of(info.key, prefix)] = info
+        except (ObjectStoreError, OSError) as error:
+            report.failed[info.key] = error
+    for path, clash in clashes(paths, folds=folds).items():
+        report.failed[paths.pop(path).key] = clash
+    jobs: list[Job] = []
+    root = os.path.realpath(into)
+    for path, info in paths.items():
+        target = into / path
+        if not _inside(os.path.realpath(target), root):
+            report.failed[info.key] = InvalidKey(f"{target} leads out of the folder by a symbolic link: remove that")
+            continue
+        jobs.append(Download(key=info.key, path=target, size=info.size, there=info if skip_same else None))
+    return Plan(jobs, sum(job.size or 0 for job in jobs), report)
+
+
+def listed(prefix: str, retries: Retries) -> Work[list[ObjectInfo]]:
+    """Everything under the prefix."""
+    found: list[ObjectInfo] = []
+    cursor: str | None = None
+    while True:
+        request = list_objects(
+            prefix=prefix, delimiter="", limit=MAX_BATCH, cursor=cursor, start_after=None, details=True
+        )
+        page = yield from flows.list_page(request, cursor, retries)
+        found += page.objects
+        cursor = page.next_cursor
+        if cursor is None:
+            return found
+
+
+def walk(folder: Path, report: Report) -> Iterator[Found]:
+    """The files in and below the folder that are to be sent, in order of their paths; of others the report tells."""
+    root = os.path.realpath(folder)
+
+    def unread(error: OSError) -> None:
+        if Path(error.filename) == folder:
+            raise error
+        report.failed[str(Path(error.filename).relative_to(folder))] = error
+
+    for where, folders, names in os.walk(folder, onerror=unread):
+        folders.sort()
+        for name in sorted([*names, *(one for one in folders if Path(where, one).is_symlink())]):
+            path = Path(where, name)
+            relative = PurePosixPath(path.relative_to(folder).as_posix())
+            try:
+                found = path.stat()
+            except OSError as error:
+                report.ignored[str(relative)] = f"it cannot be read: {error.strerror}"
+                continue
+            reason = _reason(path, found, root)
+            if reason:
+                report.ignored[str(relative)] = reason
+            elif not is_ours(name):
+                yield Found(path, relative, found.st_size)
+
+
+def _walked(folder: Path, report: Report) -> list[Found]:
+    return list(walk(folder, report))
+
+
+def _reason(path: Path, found: os.stat_result, root: str) -> str:
+    if stat.S_ISDIR(found.st_mode):
+        return "a symbolic link to a folder, which is not followed"
+    if not stat.S_ISREG(found.st_mode):
+        return "a pipe, a socket or a device"
+    if path.is_symlink() and not _inside(os.path.realpath(path), root):
+        return "a symbolic link out of the folder, which is not followed"
+    return ""
+
+
+def _inside(path: str, root: str) -> bool:
+    return path.startswith(root.rstrip("/") + "/")
+
+
+def _make_folder(folder: Path, key: str, prefix: str) -> None:
+    if (name := key.removeprefix(prefix).removesuffix("/")) == "":
+        return
+    path = folder / path_of(prefix + name, prefix)
+    if not _inside(os.path.realpath(path), os.path.realpath(folder)):
+        raise InvalidKey(f"{path} leads out of the folder by a symbolic link: remove that")
+    path.mkdir(parents=True, exist_ok=True)
+
+
+def _prepared(folder: Path) -> bool:
+    """Make the folder; whether its file system takes upper and lower case for the same."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError), tempfile.NamedTemporaryFile(prefix=".ObjectStore-", dir=folder) as probe:
+        return Path(probe.name).with_name(Path(probe.name).name.swapcase()).exists()
+    return False
