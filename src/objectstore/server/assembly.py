@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from starlette.types import ASGIApp
+
 from objectstore.auth.linksecret import FILE_NAME, LinkSecret
 from objectstore.auth.signing import Links
 from objectstore.auth.store import TokenStore
 from objectstore.config.build import open_backend
 from objectstore.config.settings import Settings, load_settings
 from objectstore.server.application import Application
+from objectstore.server.cors import Cors
 from objectstore.server.limits import limits_of
 from objectstore.server.secrecy import hide_links
 from objectstore.server.service import Service
 
 
-def assemble(settings: Settings | None = None) -> Application:
+def assemble(settings: Settings | None = None) -> ASGIApp:
     """The application that the settings describe (those of the environment by default); nothing is opened yet.
 
     Raises:
@@ -33,4 +36,5 @@ def assemble(settings: Settings | None = None) -> Application:
         public_url=settings.public_url,
         limits=limits_of(settings),
     )
-    return Application(service, docs_public=settings.docs_public)
+    application = Application(service, docs_public=settings.docs_public)
+    return Cors(application, settings.cors_origins) if settings.cors_origins else application

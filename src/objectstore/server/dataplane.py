@@ -15,7 +15,7 @@ from objectstore.auth.scopes import Credential
 from objectstore.errors import InternalError, MethodNotAllowed, ObjectStoreError
 from objectstore.server.admission import Admission
 from objectstore.server.exchange import ClientGone, Exchange, Receive, Scope, Send
-from objectstore.server.linked import LinkedExchange, may_be_linked
+from objectstore.server.linked import exchange_of
 from objectstore.server.listing import list_objects
 from objectstore.server.objects import copy_object, delete_object, get_object, head_object, put_object
 from objectstore.server.service import Service
@@ -52,9 +52,7 @@ class DataPlane:
         self._admission = admission
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, raw_path: bytes) -> None:
-        query = scope["query_string"]
-        kind = LinkedExchange if query and may_be_linked(query, raw_path) else Exchange
-        exchange = kind(scope, receive, send, raw_path)
+        exchange = exchange_of(scope, receive, send, raw_path)
         try:
             exchange.parse_fields()
             credential = await self._admission.admit(exchange)

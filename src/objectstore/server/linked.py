@@ -20,9 +20,12 @@ _MARK: Final = PARAMETER.encode() + b"="
 _OBJECT: Final = b"/objects/"
 
 
-def may_be_linked(query: bytes, raw_path: bytes) -> bool:
-    """Whether to look for a link: cheap, and never wrong when it says no."""
-    return _MARK in query and raw_path.startswith(_OBJECT)
+def exchange_of(scope: Scope, receive: Receive, send: Send, raw_path: bytes) -> Exchange:
+    """The exchange for a request: one that looks for a link where there could be one."""
+    query: bytes = scope["query_string"]
+    if query and _MARK in query and raw_path.startswith(_OBJECT):
+        return LinkedExchange(scope, receive, send, raw_path)
+    return Exchange(scope, receive, send, raw_path)
 
 
 class LinkedExchange(Exchange):
