@@ -66,6 +66,13 @@ def test_processes_that_need_it_at_once_agree(file: Path) -> None:
     assert told == {file.read_text().strip()}
 
 
+def test_a_secret_that_another_process_has_made_counts_at_once(file: Path, clock: Clock) -> None:
+    one, other = LinkSecret(file, clock=clock), LinkSecret(file, clock=clock)
+    assert other.known() is None
+    made = one.needed()
+    assert other.known() == made
+
+
 def test_another_secret_counts_within_a_second_and_none_ends_all_links(file: Path, clock: Clock) -> None:
     secret = LinkSecret(file, clock=clock)
     first = secret.needed()

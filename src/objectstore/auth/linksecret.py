@@ -42,7 +42,8 @@ class LinkSecret:
 
     def known(self) -> bytes | None:
         """The secret; None when there is none, so that no link can be valid."""
-        if self._clock() >= self._due:
+        # While there is none it is looked for each time: another process may have made it for a link just now.
+        if self._secret is None or self._clock() >= self._due:
             try:
                 self.load()
             except ConfigurationError as error:

@@ -56,8 +56,10 @@ class Links:
             InvalidLink: nothing, for whatever reason; LinkExpired: no longer.
         """
         found = self._makers.maker(mark_in(value))
+        if found is None:
+            raise InvalidLink
         secret = self._secret.known()
-        if found is None or secret is None:
+        if secret is None:
             raise InvalidLink
         digest, maker = found
         link = verify(value, key, signing_key(secret, digest))
