@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -22,14 +23,14 @@ def pins(name: str) -> Mapping[str, frozenset[str]]:
     return {pin: frozenset(hashes.split()) - {"\\"} for pin, _, hashes in _PINNED.findall((ROOT / name).read_text())}
 
 
-def pinned_here(name: str) -> frozenset[str]:
-    """The packages that a lock has for this Python and this machine."""
+def pinned_here(name: str, environment: Mapping[str, str] | None = None) -> frozenset[str]:
+    """The packages that a lock has for this Python and this machine, or for another of a few differences."""
+
+    def counts(marker: str) -> bool:
+        return not marker or Marker(marker).evaluate(dict(environment or {}))
+
     found = _PINNED.findall((ROOT / name).read_text())
-    return frozenset(
-        pin.partition("==")[0]
-        for pin, marker, _ in found
-        if not marker or Requirement(f"x; {marker}").marker.evaluate()  # type: ignore[union-attr]
-    )
+    return frozenset(pin.partition("==")[0] for pin, marker, _ in found if counts(marker))
 
 
 def needed(name: str, extras: tuple[str, ...]) -> Iterator[str]:
