@@ -172,6 +172,13 @@ class TokenStore:
             raise Unauthenticated
         return known
 
+    def why_not(self, authorization: bytes) -> str:
+        """Why `authenticate` refuses this field, without any of it: for the log alone, the sender is not told."""
+        if authorization[:7].lower() != b"bearer ":
+            return "its Authorization is none of a bearer"
+        known = self._known.get(sha256(authorization[7:].strip()).digest())
+        return "its token is not known" if known is None else f"the token {known.name!r} has expired"
+
     def maker(self, mark: str) -> tuple[bytes, Credential] | None:
         """The hash and the rights of the token that signed links name so, expired or not; None: there is none."""
         if self._clock() >= self._due:

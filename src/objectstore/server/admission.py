@@ -5,6 +5,8 @@ First the address, which is not listened to after too many failed logins; then t
 
 from __future__ import annotations
 
+import logging
+
 from objectstore.auth.scopes import Credential
 from objectstore.core.rates import Rate
 from objectstore.errors import InvalidLink, LinkExpired, RateLimited, Unauthenticated, Unavailable
@@ -12,6 +14,7 @@ from objectstore.ratelimit.addresses import client_address
 from objectstore.ratelimit.guesses import Guesses
 from objectstore.server.exchange import Exchange
 from objectstore.server.linked import LinkedExchange
+from objectstore.server.refusals import Refusals
 from objectstore.server.service import Service
 from objectstore.wire.rates import format_left, format_policy
 
@@ -19,7 +22,7 @@ from objectstore.wire.rates import format_left, format_policy
 class Admission:
     """Stands before everything that is not public."""
 
-    __slots__ = ("_guesses", "_limits", "_links", "_now", "_rate", "_tokens")
+    __slots__ = ("_guesses", "_limits", "_links", "_now", "_rate", "_refusals", "_tokens")
 
     def __init__(self, service: Service) -> None:
         limits = service.limits
@@ -28,6 +31,7 @@ class Admission:
         self._now = service.now
         self._limits = limits
         self._rate = limits.rate
+        self._refusals = Refusals()
         self._guesses = Guesses(limits.limiter, limits.address_rate) if limits.address_rate else None
 
     async def admit(self, exchange: Exchange) -> Credential:
@@ -45,6 +49,7 @@ class Admission:
         try:
             credential = self._authenticate(exchange)
         except Unauthenticated as error:
+            self._tell(error, exchange)
             if guesses is not None and _may_be_guess(error, exchange):
                 await self._note_failure(guesses, exchange)
             raise
@@ -59,6 +64,16 @@ class Admission:
             if credential is not None:
                 return credential
         return self._tokens.authenticate(exchange.fields.get(b"authorization"), self._now())
+
+    def _tell(self, error: Unauthenticated, exchange: Exchange) -> None:
+        authorization = exchange.fields.get(b"authorization")
+        if isinstance(error, LinkExpired):
+            # Pages and mails outlive their links: that is nobody's attempt at anything.
+            self._refusals.note(self._address(exchange), "its signed link has expired", logging.INFO)
+        elif isinstance(error, InvalidLink):
+            self._refusals.note(self._address(exchange), "its signed link is not valid")
+        elif authorization is not None:
+            self._refusals.note(self._address(exchange), self._tokens.why_not(authorization))
 
     async def _check_rate(self, name: str, rate: Rate, exchange: Exchange) -> None:
         try:
@@ -107,6 +122,6 @@ class Admission:
 
 def _may_be_guess(error: Unauthenticated, exchange: Exchange) -> bool:
     # To send nothing at all is none, and who has a link that has expired did not make it up.
-    return b"authorization" in exchange.fields or (
-        isinstance(error, InvalidLink) and not isinstance(error, LinkExpired)
-    )
+    if isinstance(error, InvalidLink):
+        return not isinstance(error, LinkExpired)
+    return b"authorization" in exchange.fields

@@ -30,6 +30,10 @@ class Authenticator(Protocol):
         """Who sends this `Authorization` field. Raises Unauthenticated."""
         ...
 
+    def why_not(self, authorization: bytes) -> str:
+        """Why this field was refused, for the log: without any of it."""
+        ...
+
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)

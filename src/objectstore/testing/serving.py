@@ -65,6 +65,9 @@ class _Tokens:
             raise Unauthenticated
         return credential
 
+    def why_not(self, authorization: bytes) -> str:
+        return "its token has expired" if authorization in self._known else "its token is not known"
+
     def maker(self, mark: str) -> tuple[bytes, Credential] | None:
         return self._makers.get(mark)
 
