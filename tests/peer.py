@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPMessage
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 SCOPES = ("read", "write", "delete", "metrics")
 
@@ -78,6 +79,16 @@ class Server:
         pid = self.process.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         return max(_peak_memory(one) for one in (str(pid), *children))
+
+
+def ask_url(url: str, token: str) -> Answer:
+    """GET it."""
+    parts = urlsplit(url)
+    connection = HTTPConnection(parts.netloc, timeout=60)
+    with contextlib.closing(connection):
+        connection.request("GET", parts.path, headers={"Authorization": f"Bearer {token}"})
+        response = connection.getresponse()
+        return Answer(response.status, response.headers, response.read())
 
 
 def _peak_memory(pid: str) -> int:

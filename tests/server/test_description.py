@@ -36,7 +36,16 @@ def test_every_path_of_the_contract_is_described(server: Server) -> None:
         ("POST", "/links"),
         ("GET", "/health"),
         ("GET", "/health/ready"),
+        ("GET", "/metrics"),
     }
+
+
+def test_every_answer_is_described_with_the_id_of_its_request(server: Server) -> None:
+    for item in described(server).values():
+        for method, operation in item.items():
+            if method != "parameters":
+                assert isinstance(operation, dict)
+                assert all("X-Request-Id" in response["headers"] for response in operation["responses"].values())
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "POST", "DELETE", "PATCH"])

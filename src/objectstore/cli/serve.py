@@ -17,6 +17,7 @@ from objectstore.auth.store import TokenFile
 from objectstore.cli.exits import FAILED, Usage, reported
 from objectstore.cli.launch import DEFAULT_SERVER, Launch, ServerName, Tls, bind, check_tls, run
 from objectstore.cli.output import Output
+from objectstore.cli.tallies import shared_tallies
 from objectstore.cli.welcome import first_steps, more_tokens, url_of
 
 EXAMPLES: Final = (
@@ -193,7 +194,8 @@ def _serve(server: ServerName, tls: Tls | None) -> bool:
             shutdown_timeout=max(1, settings.shutdown_timeout),  # for both servers, 0 means something else
             tls=tls,
         )
-        return run(server, launch, on_ready=lambda: _show([f"serving {url}"]))
+        with shared_tallies():
+            return run(server, launch, on_ready=lambda: _show([f"serving {url}"]))
 
 
 def _show(lines: Iterable[str]) -> None:

@@ -126,6 +126,8 @@ class Settings(BaseSettings):
     trusted_proxies: Annotated[Networks, NoDecode, BeforeValidator(_networks)] = Field(
         (), description="addresses and networks separated by commas, as in 10.0.0.0/8,::1"
     )
+    metrics_public: bool = Field(False, description="true or false")
+    prometheus_multiproc_dir: Path | None = Field(None, description="the path of a folder")
 
     @model_validator(mode="after")
     def _one_store(self) -> Self:

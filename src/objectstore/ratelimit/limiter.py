@@ -17,6 +17,11 @@ class Verdict(NamedTuple):
 class Limiter(Protocol):
     """Counts requests under keys."""
 
+    @property
+    def away(self) -> bool:
+        """Whether the counts were out of reach when they were last asked for."""
+        ...
+
     async def take(self, key: str, rate: Rate) -> Verdict | None:
         """Count one request, if all windows of `rate` have room for it.
 

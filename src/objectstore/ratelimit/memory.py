@@ -48,6 +48,10 @@ class MemoryLimiter:
         self._counters: dict[str, tuple[Rate, list[_Counter]]] = {}
         self._look_at = _KEPT  # keys: as many are there when those that do not matter any more are thrown out
 
+    @property
+    def away(self) -> bool:
+        return False
+
     async def take(self, key: str, rate: Rate) -> Verdict:
         return self.count(key, rate)
 

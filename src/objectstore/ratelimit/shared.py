@@ -72,6 +72,10 @@ class RedisLimiter:
             raise ConfigurationError(f"RATE_LIMIT_STORAGE for {self._place} cannot be used: {error}") from None
         self._failures = (RedisError, OSError, TimeoutError)
 
+    @property
+    def away(self) -> bool:
+        return self._away
+
     async def take(self, key: str, rate: Rate) -> Verdict | None:
         if self._away and self._clock() < self._ask_from:
             self._check_open()

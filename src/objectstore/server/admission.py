@@ -53,6 +53,7 @@ class Admission:
             if guesses is not None and _may_be_guess(error, exchange):
                 await self._note_failure(guesses, exchange)
             raise
+        exchange.credential = credential
         rate = self._rate if credential.rate is None else credential.rate
         if rate:
             await self._check_rate(credential.name, rate, exchange)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 from typing import Any, Final
@@ -18,6 +19,12 @@ from objectstore.server.dataplane import DataPlane, serves
 from objectstore.server.description import describe_objects
 from objectstore.server.errors import install_handlers
 from objectstore.server.exchange import Exchange, raw_path_of
+from objectstore.server.linked import exchange_of
+from objectstore.server.metrics import METRICS_PATH, metrics_router
+from objectstore.server.observation.metrics import Metrics
+from objectstore.server.observation.monitoring import DEFAULT_MONITORING, Monitoring
+from objectstore.server.observation.observer import Observer
+from objectstore.server.observation.tally import Tally
 from objectstore.server.service import Service
 
 _log: Final = logging.getLogger("objectstore.server")
@@ -28,7 +35,9 @@ MAX_JSON_SIZE: Final = 8 * 1024 * 1024  # bytes: a thousand of the longest keys,
 class Application(FastAPI):
     """Serves `service`. An ASGI application for any server; a lifespan opens and closes the store."""
 
-    def __init__(self, service: Service, *, docs_public: bool = True) -> None:
+    def __init__(
+        self, service: Service, *, docs_public: bool = True, monitoring: Monitoring = DEFAULT_MONITORING
+    ) -> None:
         super().__init__(
             title="objectstore",
             version=__version__,
@@ -40,11 +49,18 @@ class Application(FastAPI):
         self.state.service = service
         self._service = service
         self._public = HEALTH_PATHS | (DESCRIPTION_PATHS if docs_public else frozenset())
+        if monitoring.metrics_public:
+            self._public |= {METRICS_PATH}
+        tally = Tally(monitoring.tally_folder)
+        self._observer = Observer(tally)
+        service.limits.on_refusal = self._observer.refused
+        self._metrics = self.state.metrics = Metrics(tally, service.backend, service.limits.limiter)
         self._admission = Admission(service)
         self._dataplane = DataPlane(service, self._admission)
         install_handlers(self)
         for module in (batch, uploads, links, health):
             self.include_router(module.router)
+        self.include_router(metrics_router(public=monitoring.metrics_public))
 
     def openapi(self) -> dict[str, Any]:
         """The description of everything that is served, the data plane included."""
@@ -57,26 +73,43 @@ class Application(FastAPI):
             await self._live(receive, send)
         elif scope["type"] == "http":
             raw_path = raw_path_of(scope)
-            if serves(scope["method"], raw_path):
-                await self._dataplane(scope, receive, send, raw_path)
-            else:
-                await self._route(scope, Exchange(scope, receive, send, raw_path))
+            for_objects = serves(scope["method"], raw_path)
+            exchange = (exchange_of if for_objects else Exchange)(scope, receive, send, raw_path)
+            began = self._observer.begin(exchange)
+            try:
+                if for_objects:
+                    await self._dataplane(exchange)
+                else:
+                    await self._route(exchange)
+            finally:
+                self._observer.end(exchange, began)
 
-    async def _route(self, scope: Scope, exchange: Exchange) -> None:
+    async def _route(self, exchange: Exchange) -> None:
         try:
-            await self._admit(exchange, scope)
+            await self._admit(exchange)
         except ObjectStoreError as error:
             await exchange.refuse(error)
         else:
-            await super().__call__(scope, exchange.receive, exchange.relay)
+            await super().__call__(exchange.scope, exchange.receive, exchange.relay)
+            exchange.route = self._route_of(exchange)
         if exchange.method in {"PUT", "POST"}:
             await exchange.drain()
 
-    async def _admit(self, exchange: Exchange, scope: Scope) -> None:
+    def _route_of(self, exchange: Exchange) -> str:
+        """The template of the path that has just been served; nothing when it leads nowhere."""
+        route = exchange.scope.get("route")
+        if route is not None:
+            template: str = route.path
+            return template
+        path = exchange.raw_path.decode("latin-1")
+        return path if path in self._public else ""
+
+    async def _admit(self, exchange: Exchange) -> None:
+        exchange.parse_fields()
         if exchange.raw_path.decode("latin-1") in self._public:
             return
-        exchange.parse_fields()
-        scope.setdefault("state", {})["credential"] = await self._admission.admit(exchange)
+        exchange.scope.setdefault("state", {})["credential"] = await self._admission.admit(exchange)
+        exchange.admitted = True
         if exchange.method == "POST":
             length = exchange.content_length
             if length is None:
@@ -95,7 +128,9 @@ class Application(FastAPI):
         # What was imported and built stays to the end: the collector need not look through it again and again.
         gc.collect()
         gc.freeze()
+        noting = asyncio.create_task(self._metrics.run())
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        noting.cancel()
         await self._service.close()
         await send({"type": "lifespan.shutdown.complete"})

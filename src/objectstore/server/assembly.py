@@ -12,6 +12,7 @@ from objectstore.config.settings import Settings, load_settings
 from objectstore.server.application import Application
 from objectstore.server.cors import Cors
 from objectstore.server.limits import limits_of
+from objectstore.server.observation.monitoring import Monitoring
 from objectstore.server.secrecy import hide_links
 from objectstore.server.service import Service
 
@@ -36,5 +37,6 @@ def assemble(settings: Settings | None = None) -> ASGIApp:
         public_url=settings.public_url,
         limits=limits_of(settings),
     )
-    application = Application(service, docs_public=settings.docs_public)
+    monitoring = Monitoring(metrics_public=settings.metrics_public, tally_folder=settings.prometheus_multiproc_dir)
+    application = Application(service, docs_public=settings.docs_public, monitoring=monitoring)
     return Cors(application, settings.cors_origins) if settings.cors_origins else application

@@ -14,17 +14,19 @@ from typing import Final, TypeAlias
 from objectstore.auth.scopes import Credential
 from objectstore.errors import InternalError, MethodNotAllowed, ObjectStoreError
 from objectstore.server.admission import Admission
-from objectstore.server.exchange import ClientGone, Exchange, Receive, Scope, Send
-from objectstore.server.linked import exchange_of
+from objectstore.server.exchange import ClientGone, Exchange
 from objectstore.server.listing import list_objects
 from objectstore.server.objects import copy_object, delete_object, get_object, head_object, put_object
 from objectstore.server.service import Service
+from objectstore.wire.errors import rule_of
 from objectstore.wire.headers import COPY_FROM
 
 Operation: TypeAlias = Callable[[Service, Exchange, Credential], Awaitable[None]]
 
 _log: Final = logging.getLogger("objectstore.server")
 
+LISTING: Final = "/objects"
+OBJECT: Final = "/objects/{key}"
 _ROOT: Final = b"/objects"
 _BATCH_DELETE: Final = b"/objects/delete"
 _LISTING_METHODS: Final = ("GET", "HEAD")
@@ -51,16 +53,18 @@ class DataPlane:
         self._service = service
         self._admission = admission
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send, raw_path: bytes) -> None:
-        exchange = exchange_of(scope, receive, send, raw_path)
+    async def __call__(self, exchange: Exchange) -> None:
+        exchange.route = LISTING if exchange.raw_path == _ROOT else OBJECT
         try:
             exchange.parse_fields()
             credential = await self._admission.admit(exchange)
+            exchange.admitted = True
             await _operation_of(exchange)(self._service, exchange, credential)
         except ObjectStoreError as error:
             if exchange.started:
                 # The status is out: only a cut connection can still say that the body is not whole.
                 _log.error("a response had to be cut: %s", error)
+                exchange.error = rule_of(error).code
                 raise
             await exchange.refuse(error)
             if exchange.method == "PUT":
@@ -70,6 +74,7 @@ class DataPlane:
         except Exception:
             _log.exception("%s failed unforeseen", exchange.method)
             if exchange.started:
+                exchange.error = "internal_error"
                 raise
             await exchange.refuse(InternalError("the server failed; its log says how"))
 

@@ -58,8 +58,10 @@ def describe_objects(document: dict[str, Any]) -> dict[str, Any]:
     document["paths"] = described | document["paths"]
     for operations in document["paths"].values():
         for method, operation in operations.items():
-            if method != "parameters" and "401" in operation["responses"]:
-                _add_limits(operation["responses"], body=method != "head")
+            if method != "parameters":
+                if "401" in operation["responses"]:
+                    _add_limits(operation["responses"], body=method != "head")
+                _add_request_id(operation)
     return document
 
 
@@ -70,6 +72,13 @@ def _add_limits(responses: dict[str, Any], *, body: bool) -> None:
     for code, response in responses.items():
         if code != "401":
             response.setdefault("headers", {}).update(_RATE_HEADERS)
+
+
+def _add_request_id(operation: dict[str, Any]) -> None:
+    given = _parameter("X-Request-Id", "a name for this request; without a usable one it is given one")
+    operation.setdefault("parameters", []).append(given)
+    for response in operation["responses"].values():
+        response.setdefault("headers", {})["X-Request-Id"] = _header("the name of the request, as in the logs")
 
 
 def methods_of(document: dict[str, Any], path: str) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ async def send_content(exchange: Exchange, reading: Reading) -> None:
     """Send all that is being read as the whole body, when it is not in hand. Raises Corrupted, ClientGone."""
     content = reading.content
     if isinstance(content, FileSpan) and content.path is not None and exchange.sends_files and _is_whole(content):
-        await exchange.send_file(content.path)
+        await exchange.send_file(content.path, content.stop)
     else:
         await _send_chunks(exchange, chunks(reading))
 

@@ -8,10 +8,12 @@ from contextlib import suppress
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
+from objectstore.auth.scopes import Credential
 from objectstore.core.streams import bounded
 from objectstore.errors import BadRequest, ObjectStoreError, TooLarge
+from objectstore.server.observation.requestid import REQUEST_ID, is_sane, new_request_id
 from objectstore.values import Body
-from objectstore.wire.errors import format_error
+from objectstore.wire.errors import format_error, rule_of
 from objectstore.wire.headers import FieldList, Fields, fields_of
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -20,6 +22,7 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 
+_ERROR_CODE: Final = b"x-error-code"
 _LENGTH_DIGITS: Final = 19
 _IN_HAND: Final = 64 * 1024  # bytes: shorter bodies are taken whole, which costs less than passing on each piece
 _DRAIN_SIZE: Final = 1024 * 1024 * 1024  # bytes
@@ -39,40 +42,71 @@ def raw_path_of(scope: Scope) -> bytes:
 
 
 class Exchange:
-    """A request being answered. `started` tells whether the status has been sent."""
+    """A request being answered, and what is known of both when it is over."""
 
-    __slots__ = ("_receive", "_scope", "_send", "_unread", "added", "fields", "method", "raw_path", "started")
+    __slots__ = (
+        "_receive",
+        "_send",
+        "_unread",
+        "added",
+        "admitted",
+        "credential",
+        "error",
+        "fields",
+        "method",
+        "raw_path",
+        "received",
+        "request_id",
+        "route",
+        "scope",
+        "sent",
+        "status",
+    )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, raw_path: bytes) -> None:
-        self._scope = scope
+        self.scope = scope
         self._receive = receive
         self._send = send
         self.method: str = scope["method"]
         self.raw_path = raw_path
         self.fields: Fields = {}
-        self.started = False
         self._unread = True  # the body, or some of it
         self.added: Sequence[tuple[bytes, bytes]] = ()  # fields that go with whatever is answered
+        self.request_id = new_request_id()
+        self.route = ""  # the template of the path, when one matches
+        self.credential: Credential | None = None  # once it is known whose request it is
+        self.admitted = False  # and once it may be carried out
+        self.status = 0  # once it has been sent
+        self.error = ""  # the code of the error that was told
+        self.received = self.sent = 0  # bytes of the bodies
+
+    @property
+    def started(self) -> bool:
+        """Whether the status has been sent."""
+        return self.status != 0
 
     def parse_fields(self) -> None:
         """Read the header fields. Raises BadRequest."""
-        self.fields = fields_of(self._scope["headers"])
+        self.fields = fields_of(self.scope["headers"])
+        given = self.fields.get(REQUEST_ID)
+        if given is not None and is_sane(given):
+            self.request_id = given
 
     @property
     def query(self) -> bytes:
-        query: bytes = self._scope["query_string"]
+        query: bytes = self.scope["query_string"]
         return query
 
     @property
     def peer(self) -> str | None:
         """The address at the other end of the connection; None when it has none, as a Unix socket."""
-        client = self._scope.get("client")
+        client = self.scope.get("client")
         return client[0] if client else None
 
     @property
     def sends_files(self) -> bool:
         """Whether the server can send a file by its name (ASGI extension `http.response.pathsend`)."""
-        return "http.response.pathsend" in (self._scope.get("extensions") or ())
+        return "http.response.pathsend" in (self.scope.get("extensions") or ())
 
     @property
     def content_length(self) -> int | None:
@@ -122,6 +156,7 @@ class Exchange:
         """The next message of the client, for whoever reads the body."""
         message = await self._receive()
         self._unread = message["type"] == "http.request" and message.get("more_body", False)
+        self.received += len(message.get("body", b""))
         return message
 
     async def drain(self) -> None:
@@ -144,21 +179,31 @@ class Exchange:
     # These hand the server's own awaitable on: a coroutine around it would cost as much again.
 
     def start(self, status: int, fields: FieldList) -> Awaitable[None]:
-        self.started = True
-        fields.extend(self.added)
+        """Send the status and the fields; the list is the answer's own from then on."""
+        self.status = status
+        fields.append((REQUEST_ID, self.request_id))
+        if self.added:
+            fields.extend(self.added)
         return self._send({"type": "http.response.start", "status": status, "headers": fields})
 
     def send(self, data: bytes, *, more: bool = False) -> Awaitable[None]:
+        self.sent += len(data)
         return self._send({"type": "http.response.body", "body": data, "more_body": more})
 
-    def send_file(self, path: str) -> Awaitable[None]:
-        """Let the server send a whole file as the whole body."""
+    def send_file(self, path: str, size: int) -> Awaitable[None]:
+        """Let the server send a whole file, of `size` bytes, as the whole body."""
+        self.sent += size
         return self._send({"type": "http.response.pathsend", "path": path})
 
     async def relay(self, message: Message) -> None:
         """Send what the framework answers."""
         if message["type"] == "http.response.start":
-            message["headers"] = [*message["headers"], *self.added]
+            self.status = message["status"]
+            fields = message["headers"] = [*message["headers"], (REQUEST_ID, self.request_id), *self.added]
+            if self.status >= 400:
+                self.error = next((value.decode() for name, value in fields if name == _ERROR_CODE), "")
+        else:
+            self.sent += len(message.get("body", b""))
         await self._send(message)
 
     async def respond(self, status: int, fields: FieldList, body: bytes = b"") -> None:
@@ -168,4 +213,5 @@ class Exchange:
 
     async def refuse(self, error: ObjectStoreError) -> None:
         """Tell of an error."""
+        self.error = rule_of(error).code
         await self.respond(*format_error(error))

@@ -1,0 +1,98 @@
+"""Every metric that a server shows: its name, kind, meaning and labels. `docs/monitoring.md` has them in a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+Kind: TypeAlias = Literal["counter", "gauge", "histogram"]
+Labels: TypeAlias = tuple[str, ...]  # values, in the order of the family's names
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One metric. A counter is shown with `_total` after its name, a histogram as `_bucket`, `_sum` and `_count`."""
+
+    name: str
+    kind: Kind
+    help: str
+    labels: tuple[str, ...] = ()
+    bounds: tuple[float, ...] = ()  # of a histogram: the upper ends of its buckets, the last one (infinity) excepted
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What is kept apart of a histogram: the count of each bucket, each value in one only, and the sum."""
+        return (*map(str, range(len(self.bounds) + 1)), "sum")
+
+    @property
+    def sample(self) -> str:
+        """The name as queries have it, but for the suffixes of a histogram."""
+        return f"{self.name}_total" if self.kind == "counter" else self.name
+
+
+# From a small object in memory to a large one over a slow line.
+LATENCIES: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)
+
+REQUESTS: Final = Family(
+    "objectstore_requests",
+    "counter",
+    "Requests answered, by template of the path, method and status; 499: the client went away before",
+    ("route", "method", "status"),
+)
+SECONDS: Final = Family(
+    "objectstore_request_duration_seconds",
+    "histogram",
+    "From the first byte of a request known to the last of its answer handed to the server",
+    ("route", "method"),
+    LATENCIES,
+)
+RECEIVED: Final = Family(
+    "objectstore_received_bytes", "counter", "Bytes of the bodies of requests", ("route", "method")
+)
+SENT: Final = Family("objectstore_sent_bytes", "counter", "Bytes of the bodies of answers", ("route", "method"))
+IN_FLIGHT: Final = Family("objectstore_requests_in_flight", "gauge", "Requests being answered")
+ERRORS: Final = Family("objectstore_errors", "counter", "Errors told to clients, by their code", ("code",))
+BACKEND_ERRORS: Final = Family(
+    "objectstore_backend_errors",
+    "counter",
+    "Requests that failed for the store's sake: away, full, damaged, or in a way not foreseen",
+    ("error", "route", "method"),
+)
+REFUSALS: Final = Family(
+    "objectstore_limit_refusals", "counter", "Requests that a limit refused or cut, by the limit", ("limit",)
+)
+STORAGE_AWAY: Final = Family(
+    "objectstore_rate_limit_storage_away", "gauge", "Workers that cannot reach the storage of the rate limits"
+)
+CPU: Final = Family("process_cpu_seconds", "counter", "CPU time of all workers, user and system")
+MEMORY: Final = Family("process_resident_memory_bytes", "gauge", "Resident memory of all workers")
+VIRTUAL: Final = Family("process_virtual_memory_bytes", "gauge", "Virtual memory of all workers")
+OPEN_FILES: Final = Family("process_open_fds", "gauge", "Open file descriptors of all workers")
+MOST_FILES: Final = Family("process_max_fds", "gauge", "File descriptors that all workers may open")
+START: Final = Family("process_start_time_seconds", "gauge", "When the worker that answers started, since 1970")
+WORKERS: Final = Family("objectstore_workers", "gauge", "Worker processes that live")
+BUILD: Final = Family(
+    "objectstore_build_info", "gauge", "What runs; always 1", ("version", "python", "implementation", "backend")
+)
+
+FAMILIES: Final[tuple[Family, ...]] = (
+    REQUESTS,
+    SECONDS,
+    RECEIVED,
+    SENT,
+    IN_FLIGHT,
+    ERRORS,
+    BACKEND_ERRORS,
+    REFUSALS,
+    STORAGE_AWAY,
+    CPU,
+    MEMORY,
+    VIRTUAL,
+    OPEN_FILES,
+    MOST_FILES,
+    START,
+    WORKERS,
+    BUILD,
+)
+BY_NAME: Final[Mapping[str, Family]] = {family.name: family for family in FAMILIES}

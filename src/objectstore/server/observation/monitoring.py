@@ -1,0 +1,18 @@
+"""What an operator chose to be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Monitoring:
+    """How a server is watched."""
+
+    metrics_public: bool = False  # whether /metrics answers without a token
+    tally_folder: Path | None = None  # which all workers share; without one each tells of itself alone
+
+
+DEFAULT_MONITORING: Final = Monitoring()
