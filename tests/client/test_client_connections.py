@@ -107,7 +107,8 @@ def test_a_child_after_a_fork_has_connections_of_its_own(live: str) -> None:
     context = multiprocessing.get_context("fork")
     with RestStore.create(live, TOKEN) as store:
         store.put("fork", b"x" * 1000)
-        with store.stream("fork") as reader:  # one connection is in the middle of an answer, one is idle
+        store.put("fork/large", bytes(8_000_000))
+        with store.stream("fork/large") as reader:  # one connection is in the middle of an answer, one is idle
             store.exists("fork")
             ours, theirs = context.Pipe()
             child = context.Process(target=_in_child, args=(store, theirs))
@@ -116,7 +117,7 @@ def test_a_child_after_a_fork_has_connections_of_its_own(live: str) -> None:
             assert ours.recv() == [b"x" * 1000] * 3
             child.join(30)
             assert child.exitcode == 0
-            assert reader.read() == b"x" * 1000
+            assert reader.read() == bytes(8_000_000)
         assert store.get("fork") == b"x" * 1000
 
 

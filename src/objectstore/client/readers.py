@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from typing import cast
 
 from objectstore.client.drivers import AsyncDriver, Driver
+from objectstore.client.hashing import BesideSha256
 from objectstore.client.transport import AsyncResponse, Response
 from objectstore.wire import flows
 from objectstore.wire.downloads import Download
@@ -30,6 +31,7 @@ class Reader:
         self.stop = download.stop  # bytes
         self._driver = driver
         self._download = download
+        download.sha256 = BesideSha256()
         self._response = cast("Response", reply.stream)  # a driver of this kind opened it
         self._chunks = self._arriving()
 
@@ -69,6 +71,7 @@ class AsyncReader:
         self.stop = download.stop  # bytes
         self._driver = driver
         self._download = download
+        download.sha256 = BesideSha256()
         self._response = cast("AsyncResponse", reply.stream)  # a driver of this kind opened it
         self._chunks = self._arriving()
 

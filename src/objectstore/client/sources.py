@@ -12,6 +12,7 @@ from io import TextIOBase
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Protocol, TypeAlias, TypedDict, cast
 
+from objectstore.client.hashing import BesideSha256
 from objectstore.errors import IncompleteBody
 from objectstore.wire.requests import Source
 
@@ -82,7 +83,7 @@ class OpenFile:
     def chunks(self) -> Iterator[bytes]:
         """Raises IncompleteBody: the file has become shorter or longer meanwhile."""
         self._file.seek(self._start)
-        sha256 = hashlib.sha256()
+        sha256 = BesideSha256()
         left = self.size
         while left:
             chunk = self._file.read(min(CHUNK, left))
@@ -108,7 +109,7 @@ class Chunks:
 
     def __init__(self, data: Iterable[bytes] | AsyncIterable[bytes]) -> None:
         self._data = data
-        self._sha256 = hashlib.sha256()
+        self._sha256 = BesideSha256()
         self.sha256: bytes | None = None
         self.repeatable = True  # until the first is asked for
 
@@ -131,8 +132,9 @@ class Chunks:
     def _hashed(self, chunk: bytes) -> bytes:
         if not isinstance(chunk, bytes | bytearray | memoryview):
             raise TypeError(f"what is stored is made of bytes, not of {type(chunk).__name__}")
-        self._sha256.update(chunk)
-        return chunk
+        data = bytes(chunk)  # a copy of what the caller may change once it goes on
+        self._sha256.update(data)
+        return data
 
 
 class Parts:

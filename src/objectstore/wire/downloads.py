@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Protocol
 
 from objectstore.errors import Corrupted, Unsupported
 from objectstore.values import Bounded, ByteRange, Conditions, ObjectInfo
@@ -10,6 +11,11 @@ from objectstore.wire.headers import format_content_range
 from objectstore.wire.replies import Reply, check_span, read_info, read_span
 from objectstore.wire.requests import Request, get_object
 from objectstore.wire.retries import ConnectionFailed
+
+
+class Hash(Protocol):
+    def update(self, data: bytes, /) -> None: ...
+    def digest(self) -> bytes: ...
 
 
 class Download:
@@ -24,7 +30,7 @@ class Download:
         self.position = self.start
         whole = self.start == 0 and self.stop == self.info.size
         self._digest = self.info.digests.get("sha-256") if whole else None
-        self._sha256 = hashlib.sha256()
+        self.sha256: Hash = hashlib.sha256()  # of what arrives; whoever reads may have another way to compute it
         self._cuts = 0
         self._cut_at = -1
 
@@ -34,14 +40,14 @@ class Download:
         if self.position > self.stop:
             raise Corrupted(f"more than the {self.stop - self.start} bytes announced arrived of {self.info.key!r}")
         if self._digest is not None:
-            self._sha256.update(chunk)
+            self.sha256.update(chunk)
 
     def finish(self) -> None:
         """Nothing, when all has arrived. Raises Corrupted; ConnectionFailed when it ended early."""
         if self.position < self.stop:
             missing = self.stop - self.position
             raise ConnectionFailed(f"the body of {self.info.key!r} ended {missing} bytes early", sent=True)
-        if self._digest is not None and self._digest != self._sha256.digest():
+        if self._digest is not None and self._digest != self.sha256.digest():
             raise Corrupted(f"what arrived of {self.info.key!r} has not the SHA-256 digest that the server tells of it")
 
     def cut(self) -> int:

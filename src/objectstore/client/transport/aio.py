@@ -75,7 +75,7 @@ class _Connection(asyncio.BufferedProtocol):
         self.chunks: Final[deque[bytes]] = deque()  # of the body, not taken yet
         self.gone: Final[asyncio.Future[None]] = loop.create_future()
         self.idle_since = 0.0
-        # One for all that comes: memory of this size, taken for each small answer, costs more than the answer.
+        # One for all that comes, as in the transport that blocks.
         self._buffer = memoryview(bytearray(_READ))
         self._way = way
         self._loop = loop

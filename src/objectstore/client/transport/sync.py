@@ -18,9 +18,7 @@ from objectstore.client.transport.way import IDLE, Way
 from objectstore.errors import IncompleteBody
 from objectstore.wire.headers import FieldList
 
-# Below 128 KiB the C library takes memory from its heap; above, it asks the kernel for pages, each time.
-_HEAD: Final = 64 * 1024  # bytes
-_BODY: Final = 256 * 1024  # bytes
+_READ: Final = 256 * 1024  # bytes
 _JOINED: Final = 64 * 1024  # bytes; sending copies less than another system call costs
 
 
@@ -59,9 +57,11 @@ class DirectTransport:
 class _Connection:
     """A socket, and the first bytes of a body that came before all was sent."""
 
-    __slots__ = ("_early", "_poll", "_socket", "_way", "idle_since")
+    __slots__ = ("_buffer", "_early", "_poll", "_socket", "_way", "idle_since")
 
     def __init__(self, way: Way) -> None:
+        # One for all that comes: the memory that `recv` takes from the kernel and gives back costs more than a copy.
+        self._buffer = memoryview(bytearray(_READ))
         self._way = way
         self._socket = _connect(way)
         self._poll = select.poll()
@@ -116,15 +116,15 @@ class _Connection:
         """The beginning of the body, which came with the head."""
         early, self._early = self._early, b""
         while not answer.status:
-            early += self.receive(answer, _HEAD)
+            early += self.receive(answer)
         return early
 
-    def receive(self, answer: Answer, size: int = _BODY) -> bytes:
+    def receive(self, answer: Answer) -> bytes:
         """What comes next of the body; nothing, when none of it has come yet."""
         try:
-            data = self._socket.recv(size)
-            if data:
-                return answer.feed(data)
+            size = self._socket.recv_into(self._buffer)
+            if size:
+                return answer.feed(bytes(self._buffer[:size]))
             answer.end()
         except (OSError, Malformed) as error:
             raise self._way.lost(error) from error
@@ -137,9 +137,9 @@ class _Connection:
         # Under TLS that may be something else, for which nobody is to wait.
         self._socket.settimeout(0)
         try:
-            data = self._socket.recv(_HEAD)
-            if data:
-                self._early += answer.feed(data)
+            size = self._socket.recv_into(self._buffer)
+            if size:
+                self._early += answer.feed(bytes(self._buffer[:size]))
             else:
                 answer.end()
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
