@@ -1,0 +1,109 @@
+"""Paths, places and ranges, without a server."""
+
+from __future__ import annotations
+
+import pytest
+
+from objectstore.fsspec.paths import (
+    folder_of,
+    folders_above,
+    has_place,
+    join_url,
+    parent_of,
+    prefix_of,
+    split_url,
+)
+from objectstore.fsspec.place import look_up
+from objectstore.fsspec.ranges import Span, coalesce
+
+
+@pytest.mark.parametrize(
+    ("path", "url", "key"),
+    [
+        ("objectstore://host:8000/a/b", "http://host:8000", "a/b"),
+        ("objectstores://host/a", "https://host", "a"),
+        ("objectstore://host//a//../b?c#d%20", "http://host", "/a//../b?c#d%20"),
+        ("objectstore://host/", "http://host", ""),
+        ("objectstore://host", "http://host", ""),
+        ("objectstore:///a", None, "a"),
+        ("a/b", None, "a/b"),
+        ("http://host/a", None, "http://host/a"),
+        ("/a/", None, "/a/"),
+    ],
+)
+def test_a_url_is_a_place_and_a_key(path: str, url: str | None, key: str) -> None:
+    assert split_url(path) == (url, key)
+    if url is not None:
+        assert split_url(join_url(url, key)) == (url, key)
+
+
+def test_a_base_url_with_a_path_has_no_url_of_this_kind() -> None:
+    assert join_url("https://host/objects-of-ours", "a") == "objectstores:///a"
+
+
+@pytest.mark.parametrize(
+    ("path", "prefix", "folder"),
+    [("", "", ""), ("a", "a/", "a"), ("a/", "a/", "a"), ("a//", "a//", "a//"), ("/", "/", "/"), ("/a", "/a/", "/a")],
+)
+def test_a_folder_has_one_prefix_and_one_path(path: str, prefix: str, folder: str) -> None:
+    assert prefix_of(path) == prefix
+    assert folder_of(prefix) == folder
+    assert prefix_of(folder) == prefix
+
+
+@pytest.mark.parametrize(
+    ("path", "above"),
+    [("a", ""), ("a/b", "a"), ("a/b/", "a"), ("a//b", "a//"), ("a//", "a"), ("/a", "/"), ("/", ""), ("", "")],
+)
+def test_every_path_is_in_a_folder(path: str, above: str) -> None:
+    assert parent_of(path) == above
+
+
+def test_the_folders_above_a_key_are_those_that_listings_show() -> None:
+    assert folders_above("r/a/b/c", "r/") == ["r/a", "r/a/b"]
+    assert folders_above("r/a//c", "r/") == ["r/a", "r/a//"]
+    assert folders_above("r/c", "r/") == []
+    assert folders_above("/c", "") == ["/"]
+
+
+def test_some_keys_have_no_place_in_a_file_system() -> None:
+    assert has_place("a/b.c/..d")
+    for key in ("a//b", "a/./b", "a/../b", "/a", "a/"):
+        assert not has_place(key)
+
+
+@pytest.mark.parametrize(
+    ("reads", "spans"),
+    [
+        ([], []),
+        ([(0, 10), (10, 20)], [Span(0, 20, (0, 1))]),
+        ([(30, 40), (0, 10)], [Span(0, 40, (1, 0))]),
+        ([(0, 10), (31, 40)], [Span(0, 10, (0,)), Span(31, 40, (1,))]),
+        ([(0, 50), (10, 20), (40, 70)], [Span(0, 70, (0, 1, 2))]),
+        ([(0, 90), (95, 120)], [Span(0, 90, (0,)), Span(95, 120, (1,))]),
+        ([(0, 150), (140, 300)], [Span(0, 300, (0, 1))]),
+        ([(5, 6), (5, 6)], [Span(5, 6, (0, 1))]),
+    ],
+)
+def test_reads_that_are_near_come_together(reads: list[tuple[int, int]], spans: list[Span]) -> None:
+    assert coalesce(reads, max_gap=20, max_size=100) == spans
+
+
+def test_the_environment_says_where_and_with_which_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OBJECTSTORE_URL", raising=False)
+    monkeypatch.delenv("OBJECTSTORE_TOKEN", raising=False)
+    with pytest.raises(ValueError, match="OBJECTSTORE_URL"):
+        look_up(None, None)
+    assert look_up("http://a", None).token is None
+    monkeypatch.setenv("OBJECTSTORE_TOKEN", "secret")
+    assert look_up("http://a", None).token == "secret"
+    assert look_up("http://a", "other").token == "other"
+    assert "secret" not in repr(look_up("http://a", None))
+
+
+def test_a_token_of_the_environment_goes_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OBJECTSTORE_URL", "http://a/")
+    monkeypatch.setenv("OBJECTSTORE_TOKEN", "secret")
+    assert look_up(None, None).url == "http://a/"
+    assert look_up("http://a", None).token == "secret"
+    assert look_up("http://b", None).token is None

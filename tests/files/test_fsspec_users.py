@@ -1,0 +1,116 @@
+"""Programs that scientists use, over the file system. All in one module, since they take seconds to import."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dask.array
+import dask.dataframe
+import duckdb
+import fsspec
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import xarray as xr
+import zarr
+
+from objectstore.fsspec import ObjectStoreFileSystem
+from objectstore.testing import ObjectStoreServer
+
+TABLE = pd.DataFrame({"station": ["north", "south"] * 500, "depth": np.arange(1000), "t": np.arange(1000) / 7})
+
+
+@pytest.fixture
+def url(server: ObjectStoreServer, base: str) -> str:
+    return f"objectstore://{server.url.removeprefix('http://')}/{base}"
+
+
+@pytest.fixture
+def options(server: ObjectStoreServer) -> dict[str, Any]:
+    return {"token": server.token}
+
+
+def test_pandas_reads_and_writes_csv(url: str, options: dict[str, Any]) -> None:
+    for name in ("a.csv", "a.csv.gz"):
+        TABLE.to_csv(f"{url}/{name}", index=False, storage_options=options)
+        pd.testing.assert_frame_equal(pd.read_csv(f"{url}/{name}", storage_options=options), TABLE)
+
+
+def test_pandas_reads_and_writes_parquet(url: str, options: dict[str, Any]) -> None:
+    TABLE.to_parquet(f"{url}/a.parquet", storage_options=options)
+    pd.testing.assert_frame_equal(pd.read_parquet(f"{url}/a.parquet", storage_options=options), TABLE)
+    some = pd.read_parquet(f"{url}/a.parquet", columns=["t"], storage_options=options)
+    pd.testing.assert_frame_equal(some, TABLE[["t"]])
+    TABLE.to_parquet(f"{url}/parts", partition_cols=["station"], storage_options=options)
+    south = pd.read_parquet(f"{url}/parts", filters=[("station", "==", "south")], storage_options=options)
+    assert south["depth"].tolist() == list(range(1, 1000, 2))
+
+
+def test_pyarrow_reads_a_dataset(fs: ObjectStoreFileSystem, base: str) -> None:
+    for number in range(3):
+        with fs.open(f"{base}/set/{number}.parquet", "wb") as file:
+            TABLE.to_parquet(file)
+    assert pq.read_table(f"{base}/set", filesystem=fs).num_rows == 3000
+
+
+def test_xarray_writes_appends_and_reads_zarr(url: str, options: dict[str, Any], server: ObjectStoreServer) -> None:
+    def days(start: int) -> xr.Dataset:
+        values = np.arange(start * 20, (start + 5) * 20, dtype="float32").reshape(5, 20)
+        return xr.Dataset({"t": (("day", "x"), values)}, {"day": np.arange(start, start + 5), "x": np.arange(20)})
+
+    days(0).to_zarr(f"{url}/z", storage_options=options, mode="w", zarr_format=3, consolidated=False)
+    days(5).to_zarr(f"{url}/z", storage_options=options, append_dim="day", consolidated=False)
+    whole = xr.concat([days(0), days(5)], dim="day")
+    xr.testing.assert_identical(
+        xr.open_zarr(f"{url}/z", storage_options=options, consolidated=False, chunks=None).load(), whole
+    )
+    # Consolidated metadata of format 3 is not in its specification yet, and zarr says so.
+    with pytest.warns(zarr.errors.ZarrUserWarning, match="Consolidated metadata"):
+        zarr.consolidate_metadata(zarr.storage.FsspecStore.from_url(f"{url}/z", storage_options=options))
+    server.forget_requests()
+    opened = xr.open_zarr(f"{url}/z", storage_options=options, consolidated=True, chunks=None)
+    assert len(server.requests) <= 8
+    xr.testing.assert_identical(opened.load(), whole)
+    lazy = xr.open_zarr(f"{url}/z", storage_options=options, consolidated=True, chunks={})
+    assert float(lazy["t"].sum().compute(scheduler="threads")) == float(whole["t"].sum())
+
+
+# Dask calls pandas in a way that this version of pandas has begun to discourage.
+@pytest.mark.filterwarnings("ignore:The inplace keyword:pandas.errors.Pandas4Warning")
+def test_dask_reads_and_writes_in_parallel(url: str, options: dict[str, Any]) -> None:
+    frame: Any = dask.dataframe.from_pandas(TABLE, npartitions=4)  # type: ignore[no-untyped-call]
+    frame.to_parquet(f"{url}/table", storage_options=options)
+    again = dask.dataframe.read_parquet(f"{url}/table", storage_options=options)
+    assert int(again["depth"].sum().compute(scheduler="threads")) == int(TABLE["depth"].sum())
+    frame.to_csv(f"{url}/csv/*.csv", storage_options=options, index=False)
+    assert len(dask.dataframe.read_csv(f"{url}/csv/*.csv", storage_options=options)) == 1000
+    array = dask.array.arange(10_000, chunks=1000)
+    array.to_zarr(f"{url}/array", storage_options=options, zarr_format=3)
+    read: Any = dask.array.from_zarr(f"{url}/array", storage_options=options)  # type: ignore[no-untyped-call]
+    assert int(read.sum().compute(scheduler="threads")) == 49_995_000
+
+
+def test_duckdb_queries_files(url: str, options: dict[str, Any], fs: ObjectStoreFileSystem) -> None:
+    TABLE.to_parquet(f"{url}/a.parquet", storage_options=options)
+    with duckdb.connect() as database:
+        database.register_filesystem(fs)
+        sums = database.read_parquet(f"{url}/*.parquet").aggregate("station, sum(depth)").order("station")
+        assert sums.fetchall() == [("north", 249_500), ("south", 250_000)]
+        database.sql("SELECT 42 AS answer").write_csv(f"{url}/out.csv")
+        assert database.read_csv(f"{url}/out.csv").fetchall() == [(42,)]
+
+
+def test_a_local_cache_notices_a_new_version(url: str, options: dict[str, Any], tmp_path: Any) -> None:
+    def read() -> bytes:
+        with fsspec.open(
+            f"filecache::{url}/a", objectstore=options, filecache={"cache_storage": str(tmp_path), "check_files": True}
+        ) as file:
+            data: bytes = file.read()
+            return data
+
+    for data in (b"one", b"another"):
+        with fsspec.open(f"{url}/a", "wb", **options) as file:
+            file.write(data)
+        assert read() == data
+        assert read() == data
