@@ -59,6 +59,20 @@ def test_a_replaced_file_keeps_its_mode(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o604
 
 
+@pytest.mark.parametrize(("umask", "mode"), [(0o000, 0o666), (0o022, 0o644), (0o077, 0o600)])
+def test_a_new_file_is_private_until_it_is_whole_and_then_as_the_umask_has_it(
+    umask: int, mode: int, tmp_path: Path
+) -> None:
+    before = os.umask(umask)
+    try:
+        with replacing(str(tmp_path / "file")) as file:
+            file.write(b"half")
+            assert [oct(one.stat().st_mode & 0o777) for one in tmp_path.iterdir()] == ["0o600"]
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == mode
+
+
 def test_a_symbolic_link_stays_one(tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to("file")

@@ -7,13 +7,14 @@ import secrets
 import stat
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from objectstore.cli.exits import Usage
 
 STDOUT: Final = "-"
+_PRIVATE: Final = 0o600
 
 
 def destination_of(key: str, name: str | None) -> str:
@@ -60,14 +61,20 @@ def _replacing_regular(path: Path, name: str) -> Iterator[BinaryIO]:
         raise
     try:
         with file:
-            _keep_mode(path, file)
+            mode = _mode_of(path, file)
+            # Until it is whole and has the permissions that it is to have, it is nobody else's business.
+            os.fchmod(file.fileno(), _PRIVATE)
             yield file
+            os.fchmod(file.fileno(), mode)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 
 
-def _keep_mode(path: Path, file: BinaryIO) -> None:
-    with suppress(OSError):
-        os.fchmod(file.fileno(), stat.S_IMODE(path.stat().st_mode))
+def _mode_of(path: Path, made: BinaryIO) -> int:
+    """The permissions of the file that is replaced; of a new one those that the umask gives it."""
+    try:
+        return stat.S_IMODE(path.stat().st_mode)
+    except OSError:
+        return stat.S_IMODE(os.fstat(made.fileno()).st_mode)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from objectstore.backends.filesystem.locks import Locks
+from objectstore.backends.private import make_private
 from objectstore.backends.sqlite.failures import translating
 from objectstore.core.listing import PageBuilder, after, group_of
 from objectstore.values import ListPage, ListQuery, ObjectInfo
@@ -71,6 +72,7 @@ class KeyIndex:
         return builder.page()
 
     def _prepared(self) -> sqlite3.Connection:
+        make_private(self._path)
         connection = self._connect()
         try:
             connection.execute("PRAGMA journal_mode = WAL")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from objectstore.backends.filesystem.locks import try_lock
+from objectstore.backends.private import make_private
 from objectstore.backends.sqlite import schema
 from objectstore.backends.sqlite.failures import translating
 from objectstore.backends.sqlite.schema import NAME
@@ -141,6 +142,7 @@ class Database:
         shown = str(self._path)
         with translating(NAME), self._turn():
             try:
+                make_private(self._path)
                 connection = self._connect()
                 try:
                     (pages,) = connection.execute("PRAGMA page_count").fetchone()

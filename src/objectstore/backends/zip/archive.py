@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from objectstore.backends.private import PRIVATE
 from objectstore.backends.spool import Spool
 from objectstore.backends.zip.directory import (
     Directory,
@@ -60,7 +61,7 @@ class Archive:
         self._turn = threading.Lock()
         self.writable = True
         try:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666))
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE))
         except OSError as error:
             if error.errno not in _READ_ONLY:
                 raise

@@ -18,6 +18,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from objectstore.backends.private import PRIVATE
+
 _MAGIC: Final = b"objectstore zip journal 1\n"
 _HEADER: Final = struct.Struct(f"<{len(_MAGIC)}sQ32s32s")
 _BEFORE: Final = 64 * 1024  # bytes before the end by which an archive is known
@@ -32,7 +34,8 @@ class Journal:
     def write(self, fd: int, start: int, tail: bytes) -> None:
         """Keep `tail`, which stands at `start` of the archive."""
         header = _HEADER.pack(_MAGIC, start, _known_by(fd, start), hashlib.sha256(tail).digest())
-        with self.path.open("wb") as file:
+        fd_of_journal = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, PRIVATE)
+        with os.fdopen(fd_of_journal, "wb") as file:
             file.write(header + tail)
             file.flush()
             os.fsync(file.fileno())
