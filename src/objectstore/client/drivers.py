@@ -68,22 +68,31 @@ class Driver:
 
     def _run(self, work: Work[T], parts: Parts | None, stop: Stop | None) -> T:
         step = partial(next, work)
+        opened: Reply | None = None
         while True:
             try:
                 needed = step()
             except StopIteration as done:
                 return cast("T", done.value)
             try:
-                step = partial(work.send, self._perform(needed, parts, stop))
-            except Stopped:
-                work.close()
-                raise
-            except Exception as error:  # noqa: BLE001  the work decides; it raises what it does not know
+                answer = self._perform(needed, parts, stop)
+                step = partial(work.send, answer)
+            except Exception as error:
+                if isinstance(error, Stopped):
+                    self._give_up(work, opened)
+                    raise
                 step = partial(work.throw, error)
             except BaseException:
-                # What it holds open is closed now, not whenever the collector comes.
-                work.close()
+                self._give_up(work, opened)
                 raise
+            if isinstance(needed, Open):
+                opened = cast("Reply", answer)
+
+    def _give_up(self, work: Work[T], opened: Reply | None) -> None:
+        # What it holds open is closed now, not whenever the collector comes.
+        work.close()
+        if opened is not None and opened.stream is not None:
+            cast("Response", opened.stream).close()
 
     def _perform(self, needed: AnyStep, parts: Parts | None, stop: Stop | None) -> object:
         if stop is not None:
@@ -189,18 +198,24 @@ class AsyncDriver:
 
     async def run(self, work: Work[T], parts: Parts | None = None) -> T:
         step = partial(next, work)
+        opened: Reply | None = None
         while True:
             try:
                 needed = step()
             except StopIteration as done:
                 return cast("T", done.value)
             try:
-                step = partial(work.send, await self._perform(needed, parts))
+                answer = await self._perform(needed, parts)
+                step = partial(work.send, answer)
             except Exception as error:  # noqa: BLE001  the work decides; it raises what it does not know
                 step = partial(work.throw, error)
             except BaseException:
                 work.close()
+                if opened is not None and opened.stream is not None:
+                    await cast("AsyncResponse", opened.stream).aclose()
                 raise
+            if isinstance(needed, Open):
+                opened = cast("Reply", answer)
 
     def each(self, works: Iterable[Work[T]], limit: int, *, ordered: bool = False) -> AsyncGenerator[Outcome[T], None]:
         """As `Driver.each`."""

@@ -7,7 +7,7 @@ import select
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from contextlib import AsyncExitStack, aclosing
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from objectstore.client.transport.contract import AsyncOutgoing, AsyncResponse
 from objectstore.client.transport.forks import renew_in_children
@@ -267,6 +267,7 @@ class _Pool:
         self._slots = asyncio.Semaphore(way.max_connections)
         self._idle: deque[_Connection] = deque()
         self._closed = False
+        self._unwanted: set[asyncio.Task[tuple[asyncio.Transport, _Connection]]] = set()  # being connected for nobody
 
     async def take(self) -> _Connection:
         """One to be given back, or dropped."""
@@ -298,7 +299,8 @@ class _Pool:
 
     async def aclose(self) -> None:
         self._closed = True
-        leaving = [connection.gone for connection in self._idle]
+        leaving: list[asyncio.Future[Any]] = [connection.gone for connection in self._idle]
+        leaving += self._unwanted
         while self._idle:
             self._idle.pop().close()
         if leaving:
@@ -319,18 +321,33 @@ class _Pool:
     async def _connect(self) -> _Connection:
         way = self._way
         connection = _Connection(way, self.loop)
+        connecting = self.loop.create_task(
+            self.loop.create_connection(
+                lambda: connection,
+                way.name,
+                way.port,
+                ssl=way.tls,
+                happy_eyeballs_delay=_ATTEMPT,
+            )
+        )
         try:
             async with asyncio.timeout(way.timeout):
-                await self.loop.create_connection(
-                    lambda: connection,
-                    way.name,
-                    way.port,
-                    ssl=way.tls,
-                    happy_eyeballs_delay=_ATTEMPT,
-                )
+                await asyncio.shield(connecting)
         except (OSError, UnicodeError) as error:  # TimeoutError is one
+            connecting.cancel()
             raise way.unreached(error) from error
+        except asyncio.CancelledError:
+            # Cancelled while it races for an address, asyncio forgets a socket that has just been connected.
+            self._unwanted.add(connecting)
+            connecting.add_done_callback(self._turned_away)
+            self.loop.call_later(_FAREWELL, connecting.cancel)
+            raise
         return connection
+
+    def _turned_away(self, connecting: asyncio.Task[tuple[asyncio.Transport, _Connection]]) -> None:
+        self._unwanted.discard(connecting)
+        if not connecting.cancelled() and connecting.exception() is None:
+            connecting.result()[1].cut()
 
 
 class _Response:
