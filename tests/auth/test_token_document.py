@@ -19,12 +19,23 @@ from objectstore.auth.document import (
     replaced,
 )
 from objectstore.auth.scopes import SCOPES
-from objectstore.auth.tokens import TokenRecord
+from objectstore.auth.tokens import Allowance, TokenRecord
 from objectstore.core.rates import Window
 from objectstore.errors import ConfigurationError
 
 TIMES = st.datetimes(timezones=st.just(UTC)).map(lambda time: time.replace(microsecond=0))
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner, max_size=2))
+BAD_QUOTAS: tuple[Any, ...] = (
+    {},
+    None,
+    5,
+    "50GB",
+    {"bytes": "50GB"},
+    {"bytes": -1},
+    {"objects": True},
+    {"bytes": 1, "files": 2},
+)
+SIZES = st.integers(0, 2**60)
 RECORDS = st.builds(
     TokenRecord,
     name=st.text("aé-._", min_size=1, max_size=8),
@@ -34,7 +45,8 @@ RECORDS = st.builds(
     scopes=st.frozensets(st.sampled_from(SCOPES), min_size=1),
     prefixes=st.lists(st.text("aé/", max_size=4), min_size=1, max_size=3).map(tuple),
     rate=st.sampled_from([None, (), (Window(10, 1),), (Window(10, 1), Window(500, 3600))]),
-    others=st.dictionaries(st.sampled_from(["note", "quota"]), JSON),
+    quota=st.builds(Allowance, size=st.none() | SIZES, objects=st.none() | SIZES),
+    others=st.dictionaries(st.sampled_from(["note", "colour"]), JSON),
 )
 DOCUMENTS = st.builds(
     TokenDocument,
@@ -124,6 +136,7 @@ def test_contents_that_are_no_token_file_are_refused(contents: bytes, complaint:
         ("rate", "often", "a rate such as 100/second"),
         ("rate", 10, "a rate such as 100/second"),
         ("rate", None, "a rate such as 100/second"),
+        *[("quota", value, 'an object with a number of "bytes"') for value in BAD_QUOTAS],
     ],
 )
 def test_a_member_that_cannot_be_used_is_named(member: str, value: object, wanted: str) -> None:

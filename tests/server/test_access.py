@@ -22,6 +22,7 @@ ROUTES = [
     ("DELETE", "/uploads/x"),
     ("PUT", "/uploads/x/parts/1"),
     ("POST", "/uploads/x/complete"),
+    ("GET", "/usage"),
     ("GET", "/nowhere"),
 ]
 

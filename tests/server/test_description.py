@@ -34,6 +34,7 @@ def test_every_path_of_the_contract_is_described(server: Server) -> None:
         ("PUT", "/uploads/{upload_id}/parts/{n}"),
         ("POST", "/uploads/{upload_id}/complete"),
         ("POST", "/links"),
+        ("GET", "/usage"),
         ("GET", "/health"),
         ("GET", "/health/ready"),
         ("GET", "/metrics"),

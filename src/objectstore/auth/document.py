@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from objectstore.auth.scopes import EVERY_KEY, SCOPES, Scope
-from objectstore.auth.tokens import TokenRecord
+from objectstore.auth.tokens import UNBOUNDED, Allowance, TokenRecord
 from objectstore.core.rates import WANTED, format_rate, parse_rate
 from objectstore.errors import ConfigurationError
 
@@ -105,10 +105,13 @@ def _members(record: TokenRecord) -> dict[str, object]:
         members["prefixes"] = list(record.prefixes)
     if record.rate is not None:
         members["rate"] = format_rate(record.rate)
+    if record.quota != UNBOUNDED:
+        named = {"bytes": record.quota.size, "objects": record.quota.objects}
+        members["quota"] = {name: limit for name, limit in named.items() if limit is not None}
     return {**members, **record.others}
 
 
-_READ: Final = frozenset({"name", "sha256", "created", "expires", "scopes", "prefixes", "rate"})
+_READ: Final = frozenset({"name", "sha256", "created", "expires", "scopes", "prefixes", "rate", "quota"})
 
 
 def _record(number: int, members: Any) -> TokenRecord:
@@ -132,6 +135,9 @@ def _record(number: int, members: Any) -> TokenRecord:
         if "prefixes" in members
         else EVERY_KEY,
         rate=read("rate", parse_rate, f"a rate {WANTED}") if "rate" in members else None,
+        quota=read("quota", _quota, 'an object with a number of "bytes", of "objects", or both')
+        if "quota" in members
+        else UNBOUNDED,
         others={name: value for name, value in members.items() if name not in _READ},
     )
 
@@ -166,6 +172,16 @@ def _scopes(value: Any) -> frozenset[Scope]:
 
 def _prefixes(value: Any) -> tuple[str, ...]:
     return _texts(value)
+
+
+def _quota(value: Any) -> Allowance:
+    # A limit that is not understood must not be left out, so nothing else may be in there.
+    if not isinstance(value, dict) or not value or not value.keys() <= {"bytes", "objects"}:
+        raise ValueError
+    for limit in value.values():
+        if type(limit) is not int or limit < 0:
+            raise ValueError
+    return Allowance(size=value.get("bytes"), objects=value.get("objects"))
 
 
 def _texts(value: Any) -> tuple[str, ...]:

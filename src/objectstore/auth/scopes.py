@@ -9,6 +9,7 @@ from typing import Final, Literal, TypeAlias, get_args
 
 from objectstore.core.rates import Rate
 from objectstore.errors import Forbidden
+from objectstore.values import Quota
 
 Scope: TypeAlias = Literal["read", "write", "delete", "metrics"]
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
@@ -28,6 +29,7 @@ class Credential:
     expires: datetime | None = None  # aware; not valid from then on
     mark: str = ""  # what its signed links name it by; without one it makes none
     rate: Rate | None = None  # how often it may ask; None: as often as any
+    quotas: tuple[Quota, ...] = ()  # what may be kept under each of the prefixes it had when they were set
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "prefixes", simplified(self.prefixes))
@@ -50,6 +52,11 @@ def allows(credential: Credential, scope: Scope) -> bool:
 def covers(credential: Credential, key: str) -> bool:
     """Whether `key` lies under the prefixes of the credential, whatever its scopes are."""
     return key.startswith(credential.prefixes)
+
+
+def quota_of(credential: Credential, key: str) -> Quota | None:
+    """The quota that a write of this key, which is covered, has to keep."""
+    return next((quota for quota in credential.quotas if key.startswith(quota.prefix)), None)
 
 
 def require(credential: Credential, scope: Scope, key: str | None = None) -> None:

@@ -7,7 +7,7 @@ import math
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -18,7 +18,16 @@ from objectstore.auth import document as documents
 from objectstore.auth.document import TokenDocument
 from objectstore.auth.files import locked, replace_contents
 from objectstore.auth.scopes import EVERY_KEY, Credential, Scope
-from objectstore.auth.tokens import ENTROPY, TokenRecord, credential_of, digest_of, expiry, new_token
+from objectstore.auth.tokens import (
+    ENTROPY,
+    UNBOUNDED,
+    Allowance,
+    TokenRecord,
+    credential_of,
+    digest_of,
+    expiry,
+    new_token,
+)
 from objectstore.core.rates import Rate
 from objectstore.errors import ConfigurationError, Unauthenticated
 
@@ -53,6 +62,7 @@ class TokenFile:
         ttl: timedelta | None,
         prefixes: Iterable[str] = EVERY_KEY,
         rate: Rate | None = None,
+        quota: Allowance = UNBOUNDED,
     ) -> str:
         """Add a token and give it out: this is the only time that it is known. `ttl` None: valid for ever.
 
@@ -70,6 +80,7 @@ class TokenFile:
             scopes=frozenset(scopes),
             prefixes=tuple(prefixes),
             rate=rate,
+            quota=quota,
         )
         self._edit(lambda old: documents.added(old, record))
         return token
@@ -100,6 +111,22 @@ class TokenFile:
             return documents.replaced(old, change(documents.find(old, name)))
 
         return documents.find(self._edit(changed), name)
+
+    def rotate(self, name: str, *, now: datetime, ttl: timedelta | None = None) -> str:
+        """Give out another token in the place of one, which ends at once; `ttl` from now is its end, if given.
+
+        Raises:
+            ConfigurationError: also when there is no such token.
+        """
+        token = new_token(secrets.token_bytes(ENTROPY))
+
+        def rotated(old: TokenRecord) -> TokenRecord:
+            expires = old.expires if ttl is None else expiry(now, ttl)
+            created = now.astimezone(UTC).replace(microsecond=0)
+            return replace(old, digest=digest_of(token.encode()), created=created, expires=expires)
+
+        self.change(name, rotated)
+        return token
 
     def delete(self, name: str) -> None:
         """Remove a token. Raises ConfigurationError, also when there is no such token."""
@@ -178,6 +205,10 @@ class TokenStore:
             return "its Authorization is none of a bearer"
         known = self._known.get(sha256(authorization[7:].strip()).digest())
         return "its token is not known" if known is None else f"the token {known.name!r} has expired"
+
+    def bounded(self) -> Sequence[str]:
+        """The names of the tokens that have quotas."""
+        return [credential.name for credential in self._known.values() if credential.quotas]
 
     def maker(self, mark: str) -> tuple[bytes, Credential] | None:
         """The hash and the rights of the token that signed links name so, expired or not; None: there is none."""

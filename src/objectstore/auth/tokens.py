@@ -14,9 +14,29 @@ from objectstore.auth.scopes import EVERY_KEY, Credential, Scope, simplified
 from objectstore.core.keys import check_key
 from objectstore.core.rates import Rate
 from objectstore.errors import ConfigurationError, InvalidKey
+from objectstore.values import Quota
 
 ENTROPY: Final = 32  # bytes
 MARK: Final = "os_"  # lets people and secret scanners tell what they found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowance:
+    """How much may be kept under each prefix of a token. None: any amount.
+
+    Raises:
+        ConfigurationError: it is less than nothing.
+    """
+
+    size: int | None = None  # bytes
+    objects: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.size or 0) < 0 or (self.objects or 0) < 0:
+            raise ConfigurationError("a quota is a number of bytes, or of objects, that is not negative")
+
+
+UNBOUNDED: Final = Allowance()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +54,7 @@ class TokenRecord:
     scopes: frozenset[Scope]
     prefixes: tuple[str, ...] = EVERY_KEY
     rate: Rate | None = None  # None: that of the server
+    quota: Allowance = UNBOUNDED
     others: Mapping[str, object] = field(default_factory=dict)  # what a later version wrote, kept as it is
 
     def __post_init__(self) -> None:
@@ -83,6 +104,12 @@ def expired(record: TokenRecord, now: datetime) -> bool:
     return record.expires is not None and now >= record.expires
 
 
+def quotas_of(record: TokenRecord) -> tuple[Quota, ...]:
+    """What may be kept under each prefix of the token."""
+    size, objects = record.quota.size, record.quota.objects
+    return tuple(Quota(prefix=prefix, size=size, objects=objects) for prefix in record.prefixes)
+
+
 def credential_of(record: TokenRecord) -> Credential:
     """What the bearer of the token may do, expired or not."""
     return Credential(
@@ -92,4 +119,5 @@ def credential_of(record: TokenRecord) -> Credential:
         expires=record.expires,
         mark=mark_of(record.digest),
         rate=record.rate,
+        quotas=() if record.quota == UNBOUNDED else quotas_of(record),
     )

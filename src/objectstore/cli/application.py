@@ -25,6 +25,7 @@ from objectstore.cli import (
     sign,
     stat,
     token,
+    usage,
 )
 from objectstore.cli.output import PROGRAM
 
@@ -52,6 +53,7 @@ _mount(exists.exists, exists.EXAMPLES)
 _mount(rm.rm, rm.EXAMPLES)
 _mount(sign.sign, sign.EXAMPLES)
 _mount(copystore.copy_store, copystore.EXAMPLES)
+_mount(usage.usage, usage.EXAMPLES)
 _mount(bench.bench, bench.EXAMPLES)
 _mount(check.check, check.EXAMPLES)
 _mount(backup.backup, backup.EXAMPLES)

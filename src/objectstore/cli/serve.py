@@ -14,11 +14,13 @@ import typer
 
 from objectstore.auth.scopes import SCOPES
 from objectstore.auth.store import TokenFile
+from objectstore.auth.tokens import UNBOUNDED
 from objectstore.cli.exits import FAILED, Usage, reported
 from objectstore.cli.launch import DEFAULT_SERVER, Launch, ServerName, Tls, bind, check_tls, run
 from objectstore.cli.output import Output
 from objectstore.cli.tallies import shared_tallies
 from objectstore.cli.welcome import first_steps, more_tokens, url_of
+from objectstore.values import Capabilities
 
 EXAMPLES: Final = (
     "objectstore serve",
@@ -168,17 +170,18 @@ def set_environment(given: Mapping[str, object]) -> None:
 def _serve(server: ServerName, tls: Tls | None) -> bool:
     from objectstore.config.build import open_backend
     from objectstore.config.settings import Settings, load_settings
+    from objectstore.server.quotas import check_kept
 
-    async def check_store(settings: Settings) -> None:
-        async with open_backend(settings):
-            pass
+    async def check_store(settings: Settings) -> Capabilities:
+        async with open_backend(settings) as backend:
+            return backend.capabilities
 
     settings = load_settings()
     if tls is not None:
         check_tls(tls)
-    asyncio.run(check_store(settings))
+    capabilities = asyncio.run(check_store(settings))
     tokens = TokenFile(settings.auth_tokens_file.absolute())
-    tokens.read()
+    check_kept(capabilities, [record.name for record in tokens.read().records if record.quota != UNBOUNDED])
     place = bind(settings.host, settings.port)
     with place.socket:
         url = url_of(settings.host, place.port, secure=tls is not None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
 from types import TracebackType
@@ -22,6 +22,7 @@ from objectstore.wire.links import DEFAULT_LIFETIME, LinkMethod, SignedLink, sig
 from objectstore.wire.replies import BegunUpload, Deleted, Page, UnfinishedUpload, UploadedPart
 from objectstore.wire.requests import MAX_BATCH, list_objects
 from objectstore.wire.retries import Retries
+from objectstore.wire.usage import QuotaUsage
 
 
 class AsyncRestStore(AsyncTransfers):
@@ -166,6 +167,10 @@ class AsyncRestStore(AsyncTransfers):
             key, expires=expires, method=method, max_bytes=max_bytes, content_type=content_type, filename=filename
         )
         return await self._driver.run(flows.sign(request, str(self._driver.site), self._retries))
+
+    async def usage(self) -> Sequence[QuotaUsage]:
+        """As `RestStore.usage`."""
+        return await self._driver.run(flows.usage(self._retries))
 
     async def begin_upload(
         self, key: str, *, conditions: Conditions = UNCONDITIONAL, **kept: Unpack[Kept]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import timedelta
 from types import TracebackType
@@ -22,6 +22,7 @@ from objectstore.wire.links import DEFAULT_LIFETIME, LinkMethod, SignedLink, sig
 from objectstore.wire.replies import BegunUpload, Deleted, Page, UnfinishedUpload, UploadedPart
 from objectstore.wire.requests import MAX_BATCH, list_objects
 from objectstore.wire.retries import Retries
+from objectstore.wire.usage import QuotaUsage
 
 __all__ = ["Data", "Kept", "RestStore"]
 
@@ -239,6 +240,14 @@ class RestStore(Transfers):
             key, expires=expires, method=method, max_bytes=max_bytes, content_type=content_type, filename=filename
         )
         return self._driver.run(flows.sign(request, str(self._driver.site), self._retries))
+
+    def usage(self) -> Sequence[QuotaUsage]:
+        """What is kept under each prefix for which the token has a quota, whoever wrote it; empty without a quota.
+
+        Raises:
+            Unsupported: the token has a quota that the store cannot keep.
+        """
+        return self._driver.run(flows.usage(self._retries))
 
     def begin_upload(self, key: str, *, conditions: Conditions = UNCONDITIONAL, **kept: Unpack[Kept]) -> BegunUpload:
         """Begin an upload in parts; arguments as for `put`. The object is there once it is completed.

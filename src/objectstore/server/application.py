@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from objectstore import __version__
 from objectstore.errors import LengthRequired, ObjectStoreError, TooLarge
-from objectstore.server import batch, health, links, uploads
+from objectstore.server import batch, health, links, uploads, usage
 from objectstore.server.access import DESCRIPTION_PATHS, HEALTH_PATHS
 from objectstore.server.admission import Admission
 from objectstore.server.dataplane import DataPlane, serves
@@ -58,7 +58,7 @@ class Application(FastAPI):
         self._admission = Admission(service)
         self._dataplane = DataPlane(service, self._admission)
         install_handlers(self)
-        for module in (batch, uploads, links, health):
+        for module in (batch, uploads, links, health, usage):
             self.include_router(module.router)
         self.include_router(metrics_router(public=monitoring.metrics_public))
 

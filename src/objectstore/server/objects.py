@@ -11,6 +11,7 @@ from objectstore.core.ranges import resolve_all
 from objectstore.errors import BadRequest, NotModified, ObjectStoreError
 from objectstore.server.downloads import send_content, send_several
 from objectstore.server.exchange import Exchange
+from objectstore.server.quotas import quota_for
 from objectstore.server.service import Service
 from objectstore.values import (
     NO_ATTRIBUTES,
@@ -50,6 +51,7 @@ async def put_object(service: Service, exchange: Exchange, credential: Credentia
         conditions=parse_conditions(fields),
         size=exchange.content_length,
         expected=parse_expected(fields),
+        quota=quota_for(service.backend, credential, key) if credential.quotas else None,
     )
     body = await exchange.body(service.max_object_size)
     await _respond_record(exchange, await service.backend.put(key, body, options))
@@ -66,6 +68,7 @@ async def copy_object(service: Service, exchange: Exchange, credential: Credenti
     options = CopyOptions(
         attributes=None if attributes is NO_ATTRIBUTES else attributes,
         conditions=parse_conditions(exchange.fields),
+        quota=quota_for(service.backend, credential, key) if credential.quotas else None,
     )
     await _respond_record(exchange, await service.backend.copy(source, key, options))
 

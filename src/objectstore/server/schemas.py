@@ -153,6 +153,27 @@ class LinkRecord(Model):
     expires_at: datetime
 
 
+class UsageLimits(Model):
+    """What may be kept; null is any amount."""
+
+    bytes: int | None
+    objects: int | None
+
+
+class PrefixUsage(Model):
+    prefix: str = Field(description="leading characters of the keys; empty for the whole store")
+    bytes: int = Field(description="of the objects")
+    parts_bytes: int = Field(description="of parts that wait for their upload to be completed; they count as well")
+    objects: int
+    limits: UsageLimits
+
+
+class UsageReport(Model):
+    """What is kept under the prefixes that a token has a quota for."""
+
+    usage: list[PrefixUsage]
+
+
 class Health(Model):
     status: str
     service: str

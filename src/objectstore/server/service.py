@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,6 +16,7 @@ from objectstore.auth.signing import Links
 from objectstore.backends.contract import Backend
 from objectstore.errors import ObjectStoreError
 from objectstore.server.limits import Limits
+from objectstore.server.quotas import check_kept
 
 _log: Final = logging.getLogger("objectstore.server")
 _EXPIRY_INTERVAL: Final = 3600.0  # seconds between two looks for abandoned uploads
@@ -32,6 +33,10 @@ class Authenticator(Protocol):
 
     def why_not(self, authorization: bytes) -> str:
         """Why this field was refused, for the log: without any of it."""
+        ...
+
+    def bounded(self) -> Sequence[str]:
+        """The names of the tokens that have quotas."""
         ...
 
 
@@ -57,6 +62,7 @@ class Service:
     async def open(self) -> None:
         """Open the backend and start what runs beside the requests. Raises ConfigurationError."""
         self.tokens.load()
+        check_kept(self.backend.capabilities, self.tokens.bounded())
         if self.links is not None:
             self.links.load()
         self._opened.push_async_callback(self.limits.limiter.close)

@@ -16,6 +16,7 @@ from objectstore.errors import InvalidDigest, TooLarge
 from objectstore.server.access import Caller, Shared
 from objectstore.server.description import failures
 from objectstore.server.exchange import Exchange
+from objectstore.server.quotas import quota_for
 from objectstore.server.schemas import (
     Begun,
     CompleteRequest,
@@ -26,7 +27,7 @@ from objectstore.server.schemas import (
     UploadRequest,
 )
 from objectstore.server.service import Service
-from objectstore.values import Conditions, Etags, PutOptions, Upload
+from objectstore.values import CompleteOptions, Conditions, Etags, PutOptions, Quota, Upload
 from objectstore.wire import records
 from objectstore.wire.headers import format_etag, parse_etags, parse_expected
 from objectstore.wire.records import JSON, dump, format_time
@@ -40,7 +41,10 @@ UploadId = Annotated[str, Path(max_length=128)]
 
 
 @router.post(
-    "/uploads", status_code=201, response_model=Begun, responses=failures(400, 401, 403, 411, 412, 413, 422, 501, 503)
+    "/uploads",
+    status_code=201,
+    response_model=Begun,
+    responses=failures(400, 401, 403, 411, 412, 413, 422, 501, 503, 507),
 )
 async def begin(asked: UploadRequest, service: Shared, credential: Caller) -> Response:
     """Begin an upload in parts. Conditions are checked now, and again when it is completed."""
@@ -52,6 +56,7 @@ async def begin(asked: UploadRequest, service: Shared, credential: Caller) -> Re
         conditions=_conditions(asked),
         size=asked.size,
         expected=_expected(asked.digest),
+        quota=_quota(service, credential, asked.key),
     )
     upload = await service.backend.uploads.begin(asked.key, options)
     told = {
@@ -113,10 +118,14 @@ async def put_part(
     credential: Caller,
 ) -> Response:
     """Store part `n`. Parts may arrive in any order, in parallel, and again: the last one counts."""
-    await _owned(service, credential, upload_id)
+    upload = await _owned(service, credential, upload_id)
     exchange = Exchange(request.scope, request.receive, request._send, b"")  # noqa: SLF001  never sends
     exchange.parse_fields()
-    options = PutOptions(size=exchange.content_length, expected=parse_expected(exchange.fields))
+    options = PutOptions(
+        size=exchange.content_length,
+        expected=parse_expected(exchange.fields),
+        quota=_quota(service, credential, upload.key),
+    )
     body = await exchange.body(service.max_object_size)
     part = await service.backend.uploads.put_part(upload_id, n, body, options)
     response = _json(records.part(part))
@@ -132,10 +141,12 @@ async def put_part(
 async def complete(upload_id: UploadId, asked: CompleteRequest, service: Shared, credential: Caller) -> Response:
     """Make the object of these parts visible, as a whole. Asking again gives the same record again."""
     upload = await _owned(service, credential, upload_id)
-    named = {one.n for one in asked.parts}
-    if sum(part.size for part in upload.parts if part.number in named) > service.max_object_size:
+    numbers = {one.n for one in asked.parts}
+    if sum(part.size for part in upload.parts if part.number in numbers) > service.max_object_size:
         raise TooLarge(service.max_object_size)
-    info = await service.backend.uploads.complete(upload_id, [(one.n, one.etag) for one in asked.parts])
+    named = [(one.n, one.etag) for one in asked.parts]
+    options = CompleteOptions(quota=_quota(service, credential, upload.key))
+    info = await service.backend.uploads.complete(upload_id, named, options)
     response = _json(records.record(info))
     response.raw_headers.append((b"etag", format_etag(info.etag)))
     return response
@@ -151,6 +162,10 @@ async def abort(upload_id: UploadId, service: Shared, credential: Caller) -> Non
 def part_size(size: int) -> int:
     """Bytes of a part such that 10 000 of them hold `size` bytes: a multiple of `PART_SIZE`."""
     return PART_SIZE * max(1, -(-size // (PART_SIZE * _MAX_PARTS)))
+
+
+def _quota(service: Service, credential: Credential, key: str) -> Quota | None:
+    return quota_for(service.backend, credential, key) if credential.quotas else None
 
 
 async def _owned(service: Service, credential: Credential, upload_id: str) -> Upload:

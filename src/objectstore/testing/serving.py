@@ -7,7 +7,7 @@ import contextlib
 import secrets
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -67,6 +67,9 @@ class _Tokens:
 
     def why_not(self, authorization: bytes) -> str:
         return "its token has expired" if authorization in self._known else "its token is not known"
+
+    def bounded(self) -> Sequence[str]:
+        return ()
 
     def maker(self, mark: str) -> tuple[bytes, Credential] | None:
         return self._makers.get(mark)

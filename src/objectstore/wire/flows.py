@@ -6,7 +6,7 @@ doing raised. Retries are part of it, so that clients only perform single steps.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -37,6 +37,7 @@ from objectstore.wire.retries import (
     surely_untouched,
     worth_repeating,
 )
+from objectstore.wire.usage import QuotaUsage, get_usage
 
 T = TypeVar("T")
 PART_SIZE: Final = 16 * 1024 * 1024  # bytes; large enough for a fast line, small enough to send again and to hold
@@ -250,6 +251,12 @@ def list_uploads(cursor: str | None, retries: Retries) -> Flow[tuple[tuple[Unfin
 def sign(request: Request, base: str, retries: Retries) -> Flow[SignedLink]:
     """The link that `request` asks for, below the URL `base`."""
     return replies.read_link((yield from send(request, retries)), request, base)
+
+
+def usage(retries: Retries) -> Flow[Sequence[QuotaUsage]]:
+    """What is kept under the prefixes that the token has a quota for."""
+    request = get_usage()
+    return replies.read_usage((yield from send(request, retries)), request)
 
 
 def next_part(size: int) -> Flow[Piece]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, TypeVar
@@ -17,6 +17,7 @@ from objectstore.wire.headers import Fields, format_digest, parse_content_range,
 from objectstore.wire.links import SignedLink, parse_link
 from objectstore.wire.records import dump, parse_digest_map, parse_record, parse_time
 from objectstore.wire.requests import Request
+from objectstore.wire.usage import QuotaUsage, parse_usage
 
 T = TypeVar("T")
 MAX_ERROR_CHUNKS: Final = 16  # of what a connection gives at once: more of an error is not read
@@ -227,6 +228,10 @@ def read_uploads(reply: Reply, request: Request) -> tuple[tuple[UnfinishedUpload
 
 def read_link(reply: Reply, request: Request, base: str) -> SignedLink:
     return _understood(lambda: parse_link(reply.body, base), reply, request)
+
+
+def read_usage(reply: Reply, request: Request) -> Sequence[QuotaUsage]:
+    return _understood(lambda: parse_usage(reply.body), reply, request)
 
 
 def not_ours(reply: Reply, request: Request, why: object) -> InternalError:

@@ -9,9 +9,15 @@ from __future__ import annotations
 
 import os.path
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
 from typing import Final
 
+from objectstore.backends.engine import schema
+from objectstore.backends.engine.directory import Directory
+from objectstore.backends.engine.failures import translate
+from objectstore.backends.engine.index import Index
 from objectstore.core.listing import prefix_end
 from objectstore.values import Usage
 
@@ -116,6 +122,24 @@ def count(connection: sqlite3.Connection, prefix: str) -> Usage:
         values,
     )
     return Usage(prefix=prefix, objects=objects, size=size, parts_size=parts_size)
+
+
+def usage_of(path: Path, prefixes: Sequence[str]) -> dict[str, Usage]:
+    """What is kept under these prefixes of the data directory, also beside a server; a prefix not counted is scanned.
+
+    Raises:
+        ConfigurationError: it is no data directory, or of a newer format.
+        Unavailable, Corrupted: it cannot be read.
+    """
+    directory = Directory(path)
+    directory.check_format()
+    try:
+        with closing(schema.open_for_reading(directory.index)) as connection:
+            connection.execute("BEGIN")  # one moment
+            found = Index(connection).usage(prefixes) if schema.counts_usage(connection) else {}
+            return {prefix: found.get(prefix) or count(connection, prefix) for prefix in prefixes}
+    except (OSError, sqlite3.Error) as error:
+        raise translate(error) from error
 
 
 def _change(counter: _Counter, objects: int, size: int, parts_size: int) -> None:
