@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from deploy.composed import ROOT, TEMPLATE, dotenv, program, variables
+from objectstore.config.settings import Settings
 from peer import Server, free_port, running, wait_until_healthy
 
 TEXT: Final = (ROOT / "docs" / "deployment.md").read_text()
@@ -81,6 +82,12 @@ def test_the_variables_of_an_option_are_those_of_the_template(option: str) -> No
     shown = re.findall(r"^```env\n(.*?)^```$", TEXT[place:], re.MULTILINE | re.DOTALL)[0]
     freed = set(dotenv(option).splitlines()) - set(TEMPLATE.splitlines())
     assert set(shown.splitlines()) == freed
+
+
+def test_what_is_set_is_a_setting() -> None:
+    of_storage_yaml = set(re.findall(r"\$\{(\w+)", (ROOT / "storage.yaml.template").read_text()))
+    set_there = variables("\n".join(lines("env")))
+    assert set_there <= {name.upper() for name in Settings.model_fields} | variables(TEMPLATE) | of_storage_yaml
 
 
 def test_every_variable_of_the_host_is_told() -> None:

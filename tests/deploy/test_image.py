@@ -81,6 +81,7 @@ def test_the_image_serves(option: str, image: Image, s3: Mapping[str, str], tmp_
         assert image.run(command, PORT=str(port)).returncode == 0
         if option == "default":
             other = add_token(tokens, "other")
+            assert server.json("POST", "/links", {"key": "a/b"}).status == 201
             assert soon(lambda: server.ask("GET", "/objects/a/b", token=other)).body == b"kept"
     if option == "default":
         assert (tmp_path / "objects" / "objectstore-data" / "FORMAT").exists()
