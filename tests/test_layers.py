@@ -21,7 +21,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("config",),
     ("transfer", "library"),
     ("s3", "server"),
-    ("fsspec", "app", "testing"),
+    ("fsspec", "zarr", "app", "testing"),
     ("cli",),
     ("__main__", "auth_tokens"),
 )

@@ -4,17 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from objectstore.fsspec.paths import (
-    folder_of,
-    folders_above,
-    has_place,
-    join_url,
-    parent_of,
-    prefix_of,
-    split_url,
-)
-from objectstore.fsspec.place import look_up
-from objectstore.fsspec.ranges import Span, coalesce
+from objectstore.client.place import join_url, look_up, split_url
+from objectstore.core.coalescing import Span, coalesce
+from objectstore.fsspec.paths import folder_of, folders_above, has_place, parent_of, prefix_of
 
 
 @pytest.mark.parametrize(

@@ -14,13 +14,8 @@ from fsspec.asyn import AsyncFileSystem, _run_coros_in_chunks, get_loop, sync, s
 from fsspec.utils import stringify_path
 
 from objectstore.client import AsyncRestStore
-from objectstore.fsspec.paths import (
-    SCHEMES,
-    join_url,
-    parent_of,
-    split_url,
-)
-from objectstore.fsspec.place import Surroundings, look_up
+from objectstore.client.place import SCHEMES, Surroundings, join_url, look_up, split_url
+from objectstore.fsspec.paths import parent_of
 
 T = TypeVar("T")
 _FAREWELL: Final = 1.0  # seconds for connections to close at the end of the program

@@ -8,11 +8,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from objectstore.fsspec.connected import Connected
-from objectstore.fsspec.paths import (
-    folder_of,
-    folders_above,
-    prefix_of,
-)
+from objectstore.fsspec.paths import folder_of, folders_above, prefix_of
 from objectstore.fsspec.translation import describe, folder, translated
 
 

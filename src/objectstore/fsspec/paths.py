@@ -1,30 +1,10 @@
-"""URLs, keys and what stands for folders.
+"""Keys, and what stands for folders.
 
 A path is a key, as it is: `a//b`, `a/../b` and `/a` are keys like others. A folder is whatever keys have a prefix in
 common that ends with a slash: `a` and `a/` are the folder of the keys that begin with `a/`, and `a//` is another one.
 """
 
 from __future__ import annotations
-
-from typing import Final
-
-SCHEMES: Final = {"objectstore": "http", "objectstores": "https"}
-
-
-def split_url(path: str) -> tuple[str | None, str]:
-    """The base URL and the key in `objectstore://host:port/key`; a path that is no URL is a key, of no known place."""
-    scheme, separator, rest = path.partition("://")
-    if not separator or scheme not in SCHEMES:
-        return None, path
-    host, _, key = rest.partition("/")
-    return (f"{SCHEMES[scheme]}://{host}" if host else None), key
-
-
-def join_url(base_url: str, key: str) -> str:
-    """The reverse of `split_url`. A base URL with a path of its own has no place in it, and is left out."""
-    scheme, _, host = base_url.rstrip("/").partition("://")
-    ours = "objectstores" if scheme == "https" else "objectstore"
-    return f"{ours}://{host}/{key}" if "/" not in host else f"{ours}:///{key}"
 
 
 def prefix_of(path: str) -> str:

@@ -13,14 +13,10 @@ from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.utils import isfilelike
 
 from objectstore.client.transfers.meter import Progress
+from objectstore.core.coalescing import Span, coalesce
 from objectstore.errors import InvalidRange
 from objectstore.fsspec.listed import Listed
-from objectstore.fsspec.paths import (
-    folders_above,
-    has_place,
-    prefix_of,
-)
-from objectstore.fsspec.ranges import Span, coalesce
+from objectstore.fsspec.paths import folders_above, has_place, prefix_of
 from objectstore.fsspec.translation import translated
 from objectstore.values import Bounded, ByteRange, From, Last
 

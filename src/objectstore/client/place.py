@@ -1,10 +1,29 @@
-"""Where the store is and with which token it is spoken to, when a program does not say."""
+"""Where a store is, as a URL of a key in it or as a program leaves it to the environment."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 from dataclasses import dataclass, field
+from typing import Final
+
+SCHEMES: Final = {"objectstore": "http", "objectstores": "https"}
+
+
+def split_url(path: str) -> tuple[str | None, str]:
+    """The base URL and the key in `objectstore://host:port/key`; a path that is no URL is a key, of no known place."""
+    scheme, separator, rest = path.partition("://")
+    if not separator or scheme not in SCHEMES:
+        return None, path
+    host, _, key = rest.partition("/")
+    return (f"{SCHEMES[scheme]}://{host}" if host else None), key
+
+
+def join_url(base_url: str, key: str) -> str:
+    """The reverse of `split_url`. A base URL with a path of its own has no place in it, and is left out."""
+    scheme, _, host = base_url.rstrip("/").partition("://")
+    ours = "objectstores" if scheme == "https" else "objectstore"
+    return f"{ours}://{host}/{key}" if "/" not in host else f"{ours}:///{key}"
 
 
 @dataclass(frozen=True, slots=True)
