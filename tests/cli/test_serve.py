@@ -226,7 +226,7 @@ def test_a_worker_that_is_killed_is_replaced(tmp_path: Path) -> None:
         assert served.process.stderr is not None
         log = iter(served.process.stderr)
         started = next(line for line in log if "Spawning worker-1" in line)
-        os.kill(int(started.rpartition(" ")[2]), signal.SIGKILL)
+        os.kill(int(started.rpartition("PID: ")[2].partition('"')[0]), signal.SIGKILL)
         assert next(line for line in log if "Started worker-1" in line)
         assert next(line for line in log if "Started worker-1" in line)
         with RestStore.create(served.url, served.token) as store:

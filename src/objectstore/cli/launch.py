@@ -8,6 +8,7 @@ import multiprocessing
 import signal
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from types import FrameType
 from typing import Any, Final, Literal, TypeAlias
 
 from objectstore.errors import ConfigurationError
+from objectstore.server.observation.logs import form_of, logging_config
 
 ServerName: TypeAlias = Literal["granian", "uvicorn"]
 DEFAULT_SERVER: Final[ServerName] = "granian"
@@ -53,6 +55,7 @@ class Launch:
     place: Place
     workers: int  # processes
     log_level: str
+    log_format: Literal["auto", "human", "json"]
     shutdown_timeout: int  # seconds that requests under way are given at the end
     tls: Tls | None = None
 
@@ -133,7 +136,7 @@ def _run_uvicorn(launch: Launch) -> bool:
         ws="none",
         lifespan="on",
         workers=launch.workers,
-        log_config=_logging(launch.log_level),
+        log_config=_logging(launch),
         access_log=False,
         server_header=False,
         proxy_headers=False,
@@ -192,7 +195,7 @@ def _run_granian(launch: Launch) -> bool:
         websockets=False,
         backlog=_BACKLOG,
         log_level=LogLevels(launch.log_level),
-        log_dictconfig=_logging(launch.log_level),
+        log_dictconfig=_logging(launch),
         log_access=False,
         ssl_cert=None if launch.tls is None else launch.tls.certificate,
         ssl_key=None if launch.tls is None else launch.tls.key,
@@ -226,16 +229,8 @@ def _deaf_children() -> Iterator[None]:
 _RUNNERS: Final[Mapping[ServerName, Callable[[Launch], bool]]] = {"granian": _run_granian, "uvicorn": _run_uvicorn}
 
 
-def _logging(level: str) -> dict[str, Any]:
-    """A `logging.config` dictionary for both servers: everything to stderr, nothing of single requests."""
-    logger = {"handlers": ["stderr"], "level": level.upper(), "propagate": False}
-    return {
-        "version": 1,
-        "disable_existing_loggers": False,
-        "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(message)s"}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-        "loggers": {"objectstore": logger, "uvicorn": logger, "_granian": dict(logger)},
-    }
+def _logging(launch: Launch) -> dict[str, Any]:
+    return logging_config(launch.log_level, form_of(launch.log_format, sys.stderr))
 
 
 @contextmanager

@@ -194,6 +194,7 @@ def _serve(server: ServerName, tls: Tls | None) -> bool:
             place=place,
             workers=settings.workers,
             log_level=settings.log_level,
+            log_format=settings.log_format,
             shutdown_timeout=max(1, settings.shutdown_timeout),  # for both servers, 0 means something else
             tls=tls,
         )

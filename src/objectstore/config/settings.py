@@ -93,6 +93,10 @@ class Settings(BaseSettings):
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(
         "info", description="debug, info, warning or error"
     )
+    log_format: Annotated[Literal["auto", "human", "json"], BeforeValidator(_lower)] = Field(
+        "auto", description="auto, human or json"
+    )
+    access_log: bool = Field(True, description="true or false")
     max_object_size: Annotated[int, BeforeValidator(_size)] = Field(
         5 * 1024**4, ge=1, description="a number of bytes, at least 1, such as 1048576, 10GB or 5GiB"
     )

@@ -52,7 +52,8 @@ class Application(FastAPI):
         if monitoring.metrics_public:
             self._public |= {METRICS_PATH}
         tally = Tally(monitoring.tally_folder)
-        self._observer = Observer(tally)
+        self._access_log = monitoring.access_log
+        self._observer = Observer(tally, None if self._access_log is None else self._access_log.note)
         service.limits.on_refusal = self._observer.refused
         self._metrics = self.state.metrics = Metrics(tally, service.backend, service.limits.limiter)
         self._admission = Admission(service)
@@ -133,4 +134,6 @@ class Application(FastAPI):
         await receive()
         noting.cancel()
         await self._service.close()
+        if self._access_log is not None:
+            self._access_log.flush()
         await send({"type": "lifespan.shutdown.complete"})

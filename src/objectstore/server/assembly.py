@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from starlette.types import ASGIApp
 
 from objectstore.auth.linksecret import FILE_NAME, LinkSecret
@@ -9,11 +11,14 @@ from objectstore.auth.signing import Links
 from objectstore.auth.store import TokenStore
 from objectstore.config.build import open_backend
 from objectstore.config.settings import Settings, load_settings
+from objectstore.ratelimit.addresses import client_address
 from objectstore.server.application import Application
 from objectstore.server.cors import Cors
+from objectstore.server.exchange import Exchange
 from objectstore.server.limits import limits_of
+from objectstore.server.observation.accesslog import AccessLog
+from objectstore.server.observation.logs import form_of
 from objectstore.server.observation.monitoring import Monitoring
-from objectstore.server.secrecy import hide_links
 from objectstore.server.service import Service
 
 
@@ -24,7 +29,6 @@ def assemble(settings: Settings | None = None) -> ASGIApp:
         ConfigurationError: in one line, what to change.
     """
     settings = load_settings() if settings is None else settings
-    hide_links()
     tokens = TokenStore(settings.auth_tokens_file)
     secret = settings.link_secret_file or settings.auth_tokens_file.with_name(FILE_NAME)
     service = Service(
@@ -37,6 +41,21 @@ def assemble(settings: Settings | None = None) -> ASGIApp:
         public_url=settings.public_url,
         limits=limits_of(settings),
     )
-    monitoring = Monitoring(metrics_public=settings.metrics_public, tally_folder=settings.prometheus_multiproc_dir)
+    monitoring = Monitoring(
+        metrics_public=settings.metrics_public,
+        access_log=_access_log(settings) if settings.access_log else None,
+        tally_folder=settings.prometheus_multiproc_dir,
+    )
     application = Application(service, docs_public=settings.docs_public, monitoring=monitoring)
     return Cors(application, settings.cors_origins) if settings.cors_origins else application
+
+
+def _access_log(settings: Settings) -> AccessLog:
+    proxies = settings.trusted_proxies
+
+    def client_of(exchange: Exchange) -> str | None:
+        peer = exchange.peer
+        return None if peer is None else client_address(peer, exchange.fields.get(b"x-forwarded-for"), proxies)
+
+    form = form_of(settings.log_format, sys.stderr)
+    return AccessLog(sys.stderr, form, settings.log_level, client_of=client_of if proxies else None)

@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 from objectstore.auth.scopes import Credential
 from objectstore.errors import InternalError, MethodNotAllowed, ObjectStoreError
 from objectstore.server.admission import Admission
+from objectstore.server.errors import log_trouble
 from objectstore.server.exchange import ClientGone, Exchange
 from objectstore.server.listing import list_objects
 from objectstore.server.objects import copy_object, delete_object, get_object, head_object, put_object
@@ -66,6 +67,8 @@ class DataPlane:
                 _log.error("a response had to be cut: %s", error)
                 exchange.error = rule_of(error).code
                 raise
+            if exchange.admitted:
+                log_trouble(exchange.method, error)
             await exchange.refuse(error)
             if exchange.method == "PUT":
                 await exchange.drain()

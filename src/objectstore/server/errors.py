@@ -11,10 +11,14 @@ from starlette.exceptions import HTTPException
 
 from objectstore.errors import (
     BadRequest,
+    ConfigurationError,
+    Corrupted,
     InternalError,
     InvalidParameter,
     MethodNotAllowed,
     ObjectStoreError,
+    StorageFull,
+    Unavailable,
 )
 from objectstore.server.description import methods_of
 from objectstore.wire.errors import format_error
@@ -38,8 +42,17 @@ def response_of(error: ObjectStoreError) -> Response:
     return response
 
 
-def _known(_: Request, error: Exception) -> Response:
+def log_trouble(method: str, error: ObjectStoreError) -> None:
+    """Log the store's trouble, which the client is told of only in a word: why, and for a defect, where."""
+    if isinstance(error, InternalError | Corrupted | ConfigurationError):
+        _log.error("%s failed: %s", method, error, exc_info=error)
+    elif isinstance(error, Unavailable | StorageFull):
+        _log.warning("%s failed: %s", method, error)
+
+
+def _known(request: Request, error: Exception) -> Response:
     assert isinstance(error, ObjectStoreError)  # noqa: S101  the type it is registered for
+    log_trouble(request.method, error)
     return response_of(error)
 
 

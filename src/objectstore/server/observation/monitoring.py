@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from objectstore.server.observation.accesslog import AccessLog
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Monitoring:
     """How a server is watched."""
 
     metrics_public: bool = False  # whether /metrics answers without a token
+    access_log: AccessLog | None = None
     tally_folder: Path | None = None  # which all workers share; without one each tells of itself alone
 
 
