@@ -335,7 +335,7 @@ def test_removing_the_secret_takes_every_link_back(several: Server) -> None:
     several.ask("PUT", "/objects/k", b"x")
     path = link(several, "k")
     assert follow(several, path).status == 200
-    (several.folder / "links.key").unlink()
+    (several.folder / "data" / "links.key").unlink()
     until(lambda: all(follow(several, path).status == 401 for _ in range(6)))
     fresh = link(several, "k")
     until(lambda: all(follow(several, fresh).status == 200 for _ in range(6)))

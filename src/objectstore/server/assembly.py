@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from starlette.types import ASGIApp
 
@@ -30,13 +31,12 @@ def assemble(settings: Settings | None = None) -> ASGIApp:
     """
     settings = load_settings() if settings is None else settings
     tokens = TokenStore(settings.auth_tokens_file)
-    secret = settings.link_secret_file or settings.auth_tokens_file.with_name(FILE_NAME)
     service = Service(
         backend=open_backend(settings),
         tokens=tokens,
         max_object_size=settings.max_object_size,
         upload_ttl=settings.upload_ttl,
-        links=Links(tokens, LinkSecret(secret)),
+        links=Links(tokens, LinkSecret(_link_secret(settings))),
         link_max_ttl=settings.link_max_ttl,
         public_url=settings.public_url,
         limits=limits_of(settings),
@@ -59,3 +59,11 @@ def _access_log(settings: Settings) -> AccessLog:
 
     form = form_of(settings.log_format, sys.stderr)
     return AccessLog(sys.stderr, form, settings.log_level, client_of=client_of if proxies else None)
+
+
+def _link_secret(settings: Settings) -> Path:
+    if settings.link_secret_file is not None:
+        return settings.link_secret_file
+    # Where there is a folder of ours it can be made there; the token file may be a mount that is only read.
+    folder = settings.auth_tokens_file.parent if settings.data_dir is None else settings.data_dir
+    return folder / FILE_NAME

@@ -108,12 +108,15 @@ def kept_blobs(target: Path) -> set[str]:
 def test_a_restored_store_is_what_was_backed_up_byte_for_byte(share: bool, tmp_path: Path) -> None:
     root, target = tmp_path / "data", tmp_path / "backup"
     do(root, first)
-    (root / "tokens.json").write_text("{}")
+    for name in ("tokens.json", "links.key"):
+        (root / name).write_text(f"{{{name}}}")
     report = back_up(root, target, share=share)
     assert (report.manifest.objects, report.manifest.blobs) == (5, 3)
     assert (report.linked, report.copied) == ((3, 0) if share else (0, 3))
     assert restored(target, tmp_path / "again") == seen(root)
-    assert (tmp_path / "again" / "tokens.json").read_text() == "{}"
+    for name in ("tokens.json", "links.key"):
+        assert (tmp_path / "again" / name).read_text() == f"{{{name}}}"
+        assert (tmp_path / "again" / name).stat().st_mode & 0o777 == 0o600
     for path in blob_files(root):
         kept = target / "blobs" / path[:2] / path
         assert kept.read_bytes() == Path(Directory(root).blob(path)).read_bytes()

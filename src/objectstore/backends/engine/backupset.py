@@ -2,7 +2,7 @@
 
     DIR/BACKUP                          the manifest: which state counts, and what is in it
     DIR/states/<id>/index.sqlite3       the index as it was at one moment
-    DIR/states/<id>/FORMAT tokens.json  what lay beside it
+    DIR/states/<id>/FORMAT tokens.json links.key  what lay beside it
     DIR/blobs/ab/<blob>                 large bodies; they never change, so states share them
 
 A backup adds blobs and a state, then replaces the manifest, then removes what only the state before needed.
@@ -27,7 +27,7 @@ from objectstore.errors import ConfigurationError
 FORMAT_NAME: Final = "objectstore backup"
 FORMAT_VERSION: Final = 1
 FOLDERS: Final = tuple(f"{number:02x}" for number in range(256))  # of blobs
-BESIDE: Final = ("tokens.json",)  # what is kept of that which lies beside the data
+BESIDE: Final = ("tokens.json", "links.key")  # what is kept of that which lies beside the data
 _BLOBS_OF_FOLDER: Final = """
     SELECT blob, size, sha256 FROM objects WHERE blob >= ?1 AND blob < ?2
     UNION SELECT blob, size, sha256 FROM parts WHERE blob >= ?1 AND blob < ?2 ORDER BY blob"""
