@@ -17,6 +17,7 @@ from objectstore.cli import (
     copystore,
     exists,
     get,
+    info,
     ls,
     put,
     restore,
@@ -53,6 +54,7 @@ _mount(exists.exists, exists.EXAMPLES)
 _mount(rm.rm, rm.EXAMPLES)
 _mount(sign.sign, sign.EXAMPLES)
 _mount(copystore.copy_store, copystore.EXAMPLES)
+_mount(info.info, info.EXAMPLES)
 _mount(usage.usage, usage.EXAMPLES)
 _mount(bench.bench, bench.EXAMPLES)
 _mount(check.check, check.EXAMPLES)

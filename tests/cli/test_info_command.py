@@ -1,0 +1,109 @@
+"""`objectstore info` of a data folder and of a server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from cli.served import Served, invoke, serving
+from objectstore.backends.engine.backend import EngineBackend
+from objectstore.core.grouping import Groups, Share
+from objectstore.values import PutOptions
+
+LARGE = bytes(100_000)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    async def fill() -> None:
+        async with EngineBackend(tmp_path / "data") as backend:
+            await backend.put("a/b/1", bytes(10))
+            await backend.put("a/c/2", bytes(20))
+            await backend.put("top", b"")
+            await backend.put("large/1", LARGE)
+            await backend.copy("large/1", "large/2")
+            await backend.put("gone", LARGE)
+            await backend.delete("gone")
+            upload = await backend.uploads.begin("a/later", PutOptions())
+            await backend.uploads.put_part(upload.upload_id, 1, bytes(7), PutOptions())
+
+    asyncio.run(fill())
+    return tmp_path / "data"
+
+
+def test_a_folder_is_counted(data: Path) -> None:
+    told = json.loads(invoke("info", "--data", str(data), "--json").stdout)
+    assert told.pop("index_bytes") == (data / "index.sqlite3").stat().st_size
+    assert told == {
+        "format": 1,
+        "changes": 9,
+        "objects": 5,
+        "bytes": 200_030,
+        "inline": 3,
+        "inline_bytes": 30,
+        "files": 1,
+        "file_bytes": 100_000,
+        "uploads": 1,
+        "parts": 1,
+        "part_bytes": 7,
+        "garbage": 1,
+        "garbage_bytes": 100_000,
+        "log_bytes": 0,
+        "largest": [
+            {"prefix": "large/", "objects": 2, "bytes": 200_000},
+            {"prefix": "a/", "objects": 2, "bytes": 30},
+            {"prefix": "", "objects": 1, "bytes": 0},
+        ],
+    }
+
+
+def test_people_are_told_too(data: Path) -> None:
+    lines = invoke("info", "--data", str(data), "--depth", "2", "--top", "2").stdout.decode().splitlines()
+    assert "objects:    5, 195 KiB" in lines
+    assert "garbage:    1, 98 KiB" in lines
+    assert [line.split() for line in lines[-3:]] == [
+        ["SIZE", "OBJECTS", "PREFIX"],
+        ["195", "KiB", "2", "large/"],
+        ["20", "B", "1", "a/c/"],
+    ]
+
+
+def test_a_server_tells_what_the_token_covers(data: Path) -> None:
+    with serving("--data", str(data)) as server:
+        told = json.loads(server.command("info", "--json", "--top", "1").stdout)
+        assert told == {
+            "store": "EngineStore",
+            "ready": "yes",
+            "durability": "full",
+            "objects": 5,
+            "bytes": 200_030,
+            "uploads": 1,
+            "largest": [{"prefix": "large/", "objects": 2, "bytes": 200_000}],
+        }
+        _check_beside(server, data)
+
+
+def _check_beside(server: Served, data: Path) -> None:
+    assert server.command("put", "-", "a/more", stdin=b"x").returncode == 0
+    told = json.loads(server.command("info", "--data", str(data), "--json").stdout)
+    assert (told["objects"], told["log_bytes"] > 0) == (6, True)
+
+
+def test_what_is_no_data_folder_is_told(tmp_path: Path) -> None:
+    answer = invoke("info", "--data", str(tmp_path))
+    assert answer.returncode == 2
+    assert b"not a data directory" in answer.stderr
+
+
+def test_keys_are_grouped_by_their_parts() -> None:
+    groups = Groups(2)
+    for key in ("a", "a/b", "a/b/c", "a/b/c/d", "/", "//x", "a/b/"):
+        groups.add(key, 1)
+    found = [(share.prefix, share.objects) for share in groups.largest(10)]
+    assert found == [("a/b/", 3), ("", 1), ("/", 1), ("//", 1), ("a/", 1)]
+    assert groups.largest(1) == (Share("a/b/", 3, 3),)
+    with pytest.raises(ValueError, match="at least one"):
+        Groups(0)
