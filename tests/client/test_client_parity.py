@@ -19,6 +19,8 @@ from objectstore.client.transport.sync import DirectTransport
 RENAMED = {
     "AsyncData": "Data",
     "AsyncReader": "Reader",
+    "AsyncObjectReader": "io.BufferedReader",
+    "AsyncObjectWriter": "ObjectWriter",
     "AsyncDriver": "Driver",
     "AsyncTransport": "Transport",
     "AsyncOutgoing": "Outgoing",

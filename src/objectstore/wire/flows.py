@@ -20,7 +20,7 @@ from objectstore.errors import (
     Unavailable,
     UploadNotFound,
 )
-from objectstore.values import Attributes, ByteRange, Conditions, ObjectInfo
+from objectstore.values import UNCONDITIONAL, Attributes, ByteRange, Conditions, ObjectInfo
 from objectstore.wire import replies, requests
 from objectstore.wire.downloads import Download
 from objectstore.wire.links import SignedLink
@@ -137,8 +137,8 @@ def resume(download: Download, failure: ConnectionFailed, retries: Retries) -> F
     raise replies.not_ours(reply, request, "it is not the rest of the object that was being read")
 
 
-def head(key: str, retries: Retries) -> Flow[ObjectInfo]:
-    request = requests.head_object(key)
+def head(key: str, retries: Retries, conditions: Conditions = UNCONDITIONAL) -> Flow[ObjectInfo]:
+    request = requests.head_object(key, conditions)
     return replies.read_info((yield from send(request, retries)), request)
 
 

@@ -6,11 +6,12 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from contextlib import aclosing
 from pathlib import Path
-from typing import Unpack
+from typing import Literal, Unpack, overload
 
 from objectstore.client.drivers import AsyncDriver
 from objectstore.client.sources import AsyncData, Chunks, Kept, Parts
 from objectstore.client.transfers import downloads, folders, uploads
+from objectstore.client.transfers.afiles import AsyncObjectReader, AsyncObjectWriter
 from objectstore.client.transfers.folders import Plan
 from objectstore.client.transfers.jobs import CONCURRENCY, Crew, Job, OnEvent, Report, Transferred, typed
 from objectstore.client.transfers.many import MANY, Items, fetches, uploads_of
@@ -18,8 +19,10 @@ from objectstore.client.transfers.meter import Meter, Progress
 from objectstore.client.transfers.notes import abandoned
 from objectstore.client.transfers.options import CONCURRENCY as PARTS
 from objectstore.client.transfers.options import Options
+from objectstore.client.transfers.writing import BUFFER_SIZE, Writing, check_mode, exclusive
 from objectstore.errors import ObjectStoreError
 from objectstore.values import NO_ATTRIBUTES, UNCONDITIONAL, Attributes, Conditions, ObjectInfo
+from objectstore.wire import flows
 from objectstore.wire.flows import PART_SIZE
 
 
@@ -165,6 +168,51 @@ class AsyncTransfers:
             async for one in done:
                 report.add(one)
         return report
+
+    @overload
+    async def open(
+        self,
+        key: str,
+        mode: Literal["rb"] = "rb",
+        *,
+        buffer_size: int = BUFFER_SIZE,
+        part_size: int = PART_SIZE,
+        conditions: Conditions = UNCONDITIONAL,
+        **kept: Unpack[Kept],
+    ) -> AsyncObjectReader: ...
+
+    @overload
+    async def open(
+        self,
+        key: str,
+        mode: Literal["wb", "xb"],
+        *,
+        buffer_size: int = BUFFER_SIZE,
+        part_size: int = PART_SIZE,
+        conditions: Conditions = UNCONDITIONAL,
+        **kept: Unpack[Kept],
+    ) -> AsyncObjectWriter: ...
+
+    async def open(
+        self,
+        key: str,
+        mode: Literal["rb", "wb", "xb"] = "rb",
+        *,
+        buffer_size: int = BUFFER_SIZE,
+        part_size: int = PART_SIZE,
+        conditions: Conditions = UNCONDITIONAL,
+        **kept: Unpack[Kept],
+    ) -> AsyncObjectReader | AsyncObjectWriter:
+        """As `Transfers.open`, as in `async with await store.open(key)`; the methods of the file are awaited too."""
+        check_mode(mode, buffer_size, part_size, kept)
+        driver = self._driver
+        if mode == "rb":
+            info = await driver.run(flows.head(key, driver.retries, conditions))
+            return AsyncObjectReader(driver, info, buffer_size)
+        attributes = Attributes(**kept) if kept else NO_ATTRIBUTES
+        writing = Writing(key, attributes, exclusive(conditions, mode), part_size, driver.retries)
+        await driver.run(writing.check())
+        return AsyncObjectWriter(driver, writing)
 
     async def _carried_out(
         self, plan: Plan, concurrency: int, options: Options, progress: Progress | None, on_event: OnEvent | None

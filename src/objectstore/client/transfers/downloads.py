@@ -23,7 +23,7 @@ from objectstore.client.transfers.options import Options
 from objectstore.client.transfers.partfile import Begun, PartFile
 from objectstore.errors import Corrupted, InvalidRange, NotFound, PreconditionFailed, Unavailable, Unsupported
 from objectstore.values import Bounded, Conditions, ObjectInfo
-from objectstore.wire import flows, replies, requests
+from objectstore.wire import flows, requests
 from objectstore.wire.downloads import Download
 from objectstore.wire.flows import Close
 from objectstore.wire.replies import Reply
@@ -129,7 +129,7 @@ class _Fetching:
     def _fetch(self, file: PartFile, *, go_on: bool) -> Work[ObjectInfo]:
         begun = file.earlier(self._site, self._key) if go_on else None
         if begun is not None:
-            info = yield from self._head()
+            info = yield from flows.head(self._key, self._retries, self._conditions)
             if (info.etag, info.size) == (begun.etag, begun.layout.size):
                 self._meter.expect(info.size)
                 self._meter.add(sum(map(begun.layout.length, file.done)))
@@ -167,10 +167,6 @@ class _Fetching:
         except (InvalidRange, Unsupported):
             # It is empty, or the server serves no ranges.
             return (yield from flows.open_object(key, None, conditions, retries))
-
-    def _head(self) -> Work[ObjectInfo]:
-        request = requests.head_object(self._key, self._conditions)
-        return replies.read_info((yield from flows.send(request, self._retries)), request)
 
     def _gather(
         self, file: PartFile, begun: Begun, parts: Iterable[int], first: tuple[Work[None], ...] = ()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Generator, Iterable
 from contextlib import closing
 from pathlib import Path
-from typing import Unpack
+from typing import Literal, Unpack, overload
 
 from objectstore.client.drivers import Driver
 from objectstore.client.sources import Data, Kept
 from objectstore.client.transfers import downloads, folders, uploads
+from objectstore.client.transfers.files import ObjectRaw, ObjectWriter
 from objectstore.client.transfers.folders import Plan
 from objectstore.client.transfers.jobs import CONCURRENCY, Crew, Job, OnEvent, Report, Transferred, typed
 from objectstore.client.transfers.many import MANY, Items, fetches, uploads_of
@@ -18,8 +20,10 @@ from objectstore.client.transfers.meter import Meter, Progress
 from objectstore.client.transfers.notes import abandoned
 from objectstore.client.transfers.options import CONCURRENCY as PARTS
 from objectstore.client.transfers.options import Options
+from objectstore.client.transfers.writing import BUFFER_SIZE, Writing, check_mode, exclusive
 from objectstore.errors import ObjectStoreError
 from objectstore.values import NO_ATTRIBUTES, UNCONDITIONAL, Attributes, Conditions, ObjectInfo
+from objectstore.wire import flows
 from objectstore.wire.flows import PART_SIZE
 
 
@@ -259,6 +263,68 @@ class Transfers:
         for one in self.transfer(uploads_of(items, attributes, conditions), concurrency=concurrency):
             report.add(one)
         return report
+
+    @overload
+    def open(
+        self,
+        key: str,
+        mode: Literal["rb"] = "rb",
+        *,
+        buffer_size: int = BUFFER_SIZE,
+        part_size: int = PART_SIZE,
+        conditions: Conditions = UNCONDITIONAL,
+        **kept: Unpack[Kept],
+    ) -> io.BufferedReader: ...
+
+    @overload
+    def open(
+        self,
+        key: str,
+        mode: Literal["wb", "xb"],
+        *,
+        buffer_size: int = BUFFER_SIZE,
+        part_size: int = PART_SIZE,
+        conditions: Conditions = UNCONDITIONAL,
+        **kept: Unpack[Kept],
+    ) -> ObjectWriter: ...
+
+    def open(
+        self,
+        key: str,
+        mode: Literal["rb", "wb", "xb"] = "rb",
+        *,
+        buffer_size: int = BUFFER_SIZE,
+        part_size: int = PART_SIZE,
+        conditions: Conditions = UNCONDITIONAL,
+        **kept: Unpack[Kept],
+    ) -> io.BufferedReader | ObjectWriter:
+        """The object as a binary file: seekable and buffered for reading, streamed in parts for writing.
+
+        What is read is all of one version. What is written becomes visible when the file is closed, as a whole; it is
+        dropped by an exception in the `with`, and when it is never closed.
+
+        Args:
+            key: of the object.
+            mode: "rb"; "wb", which replaces what is there; "xb", which creates, and fails if something is there.
+            buffer_size: bytes that are read at once, by who does not read from front to back.
+            part_size: bytes that are held, and sent at once.
+            conditions: of opening it for reading; of closing it after writing, besides what "xb" asks.
+            kept: as for `put`.
+
+        Raises:
+            NotFound: on opening for reading; also a KeyError.
+            AlreadyExists: "xb" and there is an object, on opening or on closing.
+            PreconditionFailed: on closing; while reading, when the object was overwritten or deleted.
+        """
+        check_mode(mode, buffer_size, part_size, kept)
+        driver = self._driver
+        if mode == "rb":
+            info = driver.run(flows.head(key, driver.retries, conditions))
+            return io.BufferedReader(ObjectRaw(driver, info, buffer_size), buffer_size)
+        attributes = Attributes(**kept) if kept else NO_ATTRIBUTES
+        writing = Writing(key, attributes, exclusive(conditions, mode), part_size, driver.retries)
+        driver.run(writing.check())
+        return ObjectWriter(driver, writing)
 
     def _carried_out(
         self, plan: Plan, concurrency: int, options: Options, progress: Progress | None, on_event: OnEvent | None
