@@ -17,7 +17,7 @@ import yaml
 
 from deploy.composed import ROOT, TEMPLATE, dotenv, program, variables
 from objectstore.config.settings import Settings
-from peer import Server, free_port, running, wait_until_healthy
+from peer import Server, add_token, free_port, running, wait_until_healthy
 
 TEXT: Final = (ROOT / "docs" / "deployment.md").read_text()
 COMPOSE: Final = (ROOT / "docker-compose.yml").read_text()
@@ -134,6 +134,41 @@ def test_the_commands_in_containers_run(tmp_path: Path) -> None:
     for line in (first, *inside):
         script = line.replace("/work/", f"{tmp_path}/")
         subprocess.run(["bash", "-euc", script], cwd=tmp_path, env=environment(), check=True, capture_output=True)
+
+
+def test_the_commands_of_a_service_run(tmp_path: Path) -> None:
+    """In a folder instead of the whole machine, with the environment that is here instead of a new one."""
+    places = {name: str(tmp_path / name.removeprefix("/")) for name in ("/etc/systemd/system", "/var/lib/objectstore")}
+    for place in places.values():
+        Path(place).mkdir(parents=True)
+    tokens = Path(places["/var/lib/objectstore"], "tokens.json")
+    add_token(tokens, "first")  # as `objectstore serve` does at its first start
+    done = 0
+    for line in lines("root"):
+        command = line.removeprefix("sudo ").replace("/opt/objectstore/bin/", f"{Path(sys.executable).parent}/")
+        for old, new in places.items():
+            command = command.replace(old, new)
+        if "systemctl" in line:
+            assert shlex.split(line)[-1] == "objectstore"
+        elif "pip install" in line:
+            assert Path(ROOT, shlex.split(line)[-1]).exists()
+            continue
+        elif not command.startswith(("python3 -m venv", "journalctl")):
+            subprocess.run(["bash", "-euc", command], cwd=ROOT, env=environment(), check=True, capture_output=True)
+            done += 1
+    assert done == 3
+    assert Path(places["/etc/systemd/system"], "objectstore.service").exists()
+    assert "api-user" in tokens.read_text()
+    assert '"first"' not in tokens.read_text()
+
+
+def test_what_kubectl_is_told_of_is_there() -> None:
+    manifest = (ROOT / "deploy" / "kubernetes.yaml").read_text()
+    for line in lines("kubectl"):
+        for file in re.findall(r"-f (\S+)", line):
+            assert (ROOT / file).exists()
+        for name in re.findall(r"secret generic (\S+)|service/(\S+)", line):
+            assert f"{name[0] and 'secretName: '}{''.join(name)}" in manifest
 
 
 def test_every_file_that_is_named_is_there() -> None:
