@@ -7,12 +7,16 @@ for conditions, for the sizes of many objects and for their removal, and so take
 from __future__ import annotations
 
 import asyncio
+import atexit
 from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from typing import Any, Final, Self, cast
 
-from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, Store, SuffixByteRequest
-from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
+try:
+    from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, Store, SuffixByteRequest
+    from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
+except ModuleNotFoundError as missing:
+    raise ModuleNotFoundError("ZarrStore needs zarr: pip install 'objectstore[zarr]'", name=missing.name) from missing
 
 from objectstore.client import AsyncRestStore, Page, RestStore
 from objectstore.client.place import Place, join_url, look_up, split_url
@@ -39,6 +43,13 @@ def _clients(
             RestStore.create(*how, max_connections=max_connections),
         )
     return _CLIENTS[key]
+
+
+@atexit.register
+def _hang_up() -> None:
+    # Nobody closes the stores of zarr. The loop of the other clients has ended by now.
+    for _, blocking in _CLIENTS.values():
+        blocking.close()
 
 
 class ZarrStore(Store):

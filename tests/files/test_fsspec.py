@@ -138,6 +138,40 @@ def test_coroutines_use_it_in_their_own_loop(server: ObjectStoreServer, base: st
     assert asyncio.run(main()) == [b"%d" % number for number in range(20)]
 
 
+def test_coroutines_have_files_too(server: ObjectStoreServer, base: str) -> None:
+    async def main() -> None:
+        fs = ObjectStoreFileSystem(server.url, server.token, asynchronous=True)
+        for size in (0, 10, 2500):
+            async with await fs.open_async(f"{base}/a", "wb", block_size=1000) as file:
+                for at in range(0, size, 500):
+                    await file.write(DATA[at : min(at + 500, size)])
+                assert file.tell() == size
+            async with await fs.open_async(f"{base}/a") as file:
+                assert await file.read() == DATA[:size]
+                assert file.seek(-5, 2) == size - 5 if size else True
+                assert await file.read(3) == DATA[:size][-5:][:3]
+        with pytest.raises(_ExpectedError):
+            async with await fs.open_async(f"{base}/b", "wb", block_size=1000) as file:
+                await _write_and_fail_async(file, bytes(1500))
+        assert not await fs._exists(f"{base}/b")
+        with pytest.raises(FileExistsError):
+            await fs.open_async(f"{base}/a", "xb")
+        file = await fs.open_async(f"{base}/c", "xb")
+        await fs._pipe_file(f"{base}/c", DATA)
+        with pytest.raises(FileExistsError):
+            await file.close()
+        file = await fs.open_async(f"{base}/c")
+        await fs._pipe_file(f"{base}/c", b"")
+        with pytest.raises(OSError, match="overwritten"):
+            await file.read(1)
+        with pytest.raises(IsADirectoryError):
+            await fs.open_async(base)
+        await fs._close()
+
+    asyncio.run(main())
+    assert not [one for one in server.store.uploads() if one.key.startswith(base)]
+
+
 # Looking
 
 
@@ -414,6 +448,11 @@ class _ExpectedError(Exception):
 
 def _write_and_fail(file: Any, data: Any) -> None:
     file.write(data)
+    raise _ExpectedError
+
+
+async def _write_and_fail_async(file: Any, data: Any) -> None:
+    await file.write(data)
     raise _ExpectedError
 
 

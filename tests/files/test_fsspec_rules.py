@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from objectstore.client.place import join_url, look_up, split_url
@@ -99,3 +102,19 @@ def test_a_token_of_the_environment_goes_nowhere_else(monkeypatch: pytest.Monkey
     assert look_up(None, None).url == "http://a/"
     assert look_up("http://a", None).token == "secret"
     assert look_up("http://b", None).token is None
+
+
+@pytest.mark.parametrize(
+    ("missing", "statement"),
+    [
+        ("fsspec", "from objectstore.fsspec import ObjectStoreFileSystem"),
+        ("zarr", "from objectstore.zarr import ZarrStore"),
+        ("uvicorn", "from objectstore.testing import serve"),
+    ],
+)
+def test_what_is_not_installed_is_named(missing: str, statement: str) -> None:
+    code = f"import sys; sys.modules[{missing!r}] = None; {statement}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    extra = "server" if missing == "uvicorn" else missing
+    assert f"needs {missing}: pip install 'objectstore[{extra}]'" in done.stderr

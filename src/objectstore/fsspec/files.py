@@ -15,8 +15,8 @@ from fsspec.core import OpenFile
 from fsspec.spec import AbstractBufferedFile
 
 from objectstore.client.sources import Kept
-from objectstore.errors import ObjectStoreError, PreconditionFailed
-from objectstore.fsspec.translation import translated
+from objectstore.errors import ObjectStoreError
+from objectstore.fsspec.translation import changed, translated
 from objectstore.values import ONLY_IF_ABSENT, UNCONDITIONAL, Bounded, Conditions
 from objectstore.wire.replies import BegunUpload, UploadedPart
 
@@ -122,12 +122,8 @@ class ObjectFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no t
         if start >= end:
             return b""
         one_version = Conditions(if_match=(self.details["etag"],)) if self.details.get("etag") else UNCONDITIONAL
-        try:
-            with translated(self.path):
-                return self.fs.wait(self.fs.client.get, self.path, range=Bounded(start, end), conditions=one_version)
-        except PreconditionFailed as error:
-            message = f"the object under {self.path!r} was overwritten while it was read: open it again"
-            raise OSError(errno.ESTALE, message, self.path) from error
+        with changed(self.path), translated(self.path):
+            return self.fs.wait(self.fs.client.get, self.path, range=Bounded(start, end), conditions=one_version)
 
     def _initiate_upload(self) -> None:
         pass  # what is small needs none

@@ -13,6 +13,7 @@ from fsspec.callbacks import DEFAULT_CALLBACK
 from objectstore.client import Kept
 from objectstore.fsspec.files import CompressedFile, ObjectFile, TextFile
 from objectstore.fsspec.readable import Readable, told
+from objectstore.fsspec.streams import AsyncReading, AsyncWriting
 from objectstore.fsspec.translation import translate, translated
 from objectstore.values import ONLY_IF_ABSENT, UNCONDITIONAL, Conditions
 
@@ -157,6 +158,22 @@ class ObjectStoreFileSystem(Readable):
         conditions = Conditions(if_match=(etag,))
         with translated(path):
             return conditions, self.wait(self.client.get, path, conditions=conditions)
+
+    async def open_async(self, path: str, mode: str = "rb", block_size: int | None = None, **kept: Unpack[Kept]) -> Any:
+        """The object as a file for coroutines: `rb` gives an `AsyncReading`, `wb` and `xb` an `AsyncWriting`."""
+        path = self._strip_protocol(path)
+        match mode:
+            case "rb":
+                info = await self._info(path)
+                if info["type"] == "directory":
+                    raise IsADirectoryError(errno.EISDIR, "this is a folder, not an object", path)
+                return AsyncReading(self, info)
+            case "wb" | "xb":
+                if mode == "xb" and await self._isfile(path):
+                    raise FileExistsError(errno.EEXIST, "there is already an object under this key", path)
+                return AsyncWriting(self, path, mode, block_size, kept)
+            case _:
+                raise ValueError(f"mode is 'rb', 'wb' or 'xb', not {mode!r}")
 
     def open(
         self,

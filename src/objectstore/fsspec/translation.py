@@ -7,7 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from objectstore.errors import AlreadyExists, Forbidden, InvalidKey, NotFound, ObjectStoreError, Unauthenticated
+from objectstore.errors import (
+    AlreadyExists,
+    Forbidden,
+    InvalidKey,
+    NotFound,
+    ObjectStoreError,
+    PreconditionFailed,
+    Unauthenticated,
+)
 from objectstore.values import ObjectInfo
 
 
@@ -57,3 +65,13 @@ def translated(path: str) -> Iterator[None]:
         if ours is error:
             raise
         raise ours from error
+
+
+@contextmanager
+def changed(path: str) -> Iterator[None]:
+    """A version that is there no more, as an OSError."""
+    try:
+        yield
+    except PreconditionFailed as error:
+        message = f"the object under {path!r} was overwritten while it was read: open it again"
+        raise OSError(errno.ESTALE, message, path) from error
