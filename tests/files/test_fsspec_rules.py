@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from objectstore.client.place import join_url, look_up, split_url
 from objectstore.core.coalescing import Span, coalesce
+from objectstore.fsspec import ObjectStoreFileSystem
 from objectstore.fsspec.paths import folder_of, folders_above, has_place, parent_of, prefix_of
 
 
@@ -118,3 +121,10 @@ def test_what_is_not_installed_is_named(missing: str, statement: str) -> None:
     assert done.returncode == 1
     extra = "server" if missing == "uvicorn" else missing
     assert f"needs {missing}: pip install 'objectstore[{extra}]'" in done.stderr
+
+
+def test_every_option_is_told_of() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "fsspec.md").read_text()
+    for option in inspect.signature(ObjectStoreFileSystem.__init__).parameters:
+        if option not in {"self", "loop", "options"}:
+            assert f"`{option}`" in text, option

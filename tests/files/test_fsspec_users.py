@@ -1,7 +1,9 @@
-"""Programs that scientists use, over the file system. All in one module, since they take seconds to import."""
+"""Programs that scientists use, over the file system, and its pages: one module, since they take seconds to import."""
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import dask.array
@@ -14,10 +16,14 @@ import pyarrow.parquet as pq
 import pytest
 import xarray as xr
 import zarr
+from zarr.core.sync import sync
 
+from objectstore import zarr as zarr_module
 from objectstore.fsspec import ObjectStoreFileSystem
-from objectstore.testing import ObjectStoreServer
+from objectstore.testing import ObjectStoreServer, serve
 
+DOCS = Path(__file__).parents[2] / "docs"
+BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 TABLE = pd.DataFrame({"station": ["north", "south"] * 500, "depth": np.arange(1000), "t": np.arange(1000) / 7})
 
 
@@ -114,3 +120,24 @@ def test_a_local_cache_notices_a_new_version(url: str, options: dict[str, Any], 
             file.write(data)
         assert read() == data
         assert read() == data
+
+
+# Consolidated metadata of format 3 is not in its specification yet, as the page says.
+@pytest.mark.filterwarnings("ignore:Consolidated metadata:zarr.errors.ZarrUserWarning")
+@pytest.mark.parametrize(("name", "told"), [("fsspec.md", "All is well."), ("zarr.md", "['grid']")])
+def test_every_block_runs(name: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    names: dict[str, object] = {}
+    with serve() as server:
+        for block in BLOCK.findall((DOCS / name).read_text()):
+            code = block.replace("localhost:8000", server.url.removeprefix("http://"))
+            code = code.replace("your-api-key", server.token)
+            exec(compile(code, name, "exec"), names)  # noqa: S102  our own documentation
+        for instance in list(ObjectStoreFileSystem._cache.values()):
+            if instance.url == server.url:
+                # Those that zarr made live in its loop.
+                sync(instance._close()) if instance.asynchronous else instance.close()
+        for client, blocking in zarr_module._CLIENTS.values():
+            sync(client.aclose())
+            blocking.close()
+        zarr_module._CLIENTS.clear()
+    assert told in capsys.readouterr().out
