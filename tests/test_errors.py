@@ -51,6 +51,7 @@ EXAMPLES: list[ObjectStoreError] = [
     errors.Forbidden("needs scope read"),
     errors.RateLimited("slow down", retry_after=2.0),
     errors.Unavailable("away"),
+    errors.NotReady("store: full", {"store": {"status": "failed"}}),
     errors.StorageFull("full"),
     errors.QuotaExceeded("lab-7/", "bytes", 100, 90),
     errors.Corrupted("short"),

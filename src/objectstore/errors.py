@@ -23,6 +23,7 @@ ObjectStoreError
 ├── Retryable                   worth trying again, perhaps after `retry_after`
 │   ├── RateLimited
 │   └── Unavailable             the store, or the way to it, is away or overloaded
+│       └── NotReady            the server says so of itself
 ├── StorageFull                 no room for what was to be written
 │   └── QuotaExceeded           … under a prefix, for this credential
 ├── Corrupted                   what is stored is damaged; nothing of it was given out as whole
@@ -31,6 +32,8 @@ ObjectStoreError
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 
 class ObjectStoreError(Exception):
@@ -215,6 +218,14 @@ class RateLimited(Retryable):
 
 class Unavailable(Retryable):
     """The store, or the way to it, is away, overloaded or shutting down."""
+
+
+class NotReady(Unavailable):
+    """The server lives and cannot do its work; `checks` tells of each part of it."""
+
+    def __init__(self, message: str, checks: Mapping[str, Mapping[str, str]]) -> None:
+        super().__init__(message)
+        self.checks = checks
 
 
 class StorageFull(ObjectStoreError):

@@ -65,7 +65,7 @@ CONTRACT = {
     429: {"rate_limited"},
     500: {"configuration_error", "corrupted", "internal_error"},
     501: {"unsupported"},
-    503: {"unavailable"},
+    503: {"not_ready", "unavailable"},
     507: {"quota_exceeded", "storage_full"},
 }
 

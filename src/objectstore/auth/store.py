@@ -182,6 +182,13 @@ class TokenStore:
         except FileNotFoundError:
             self._tell_of_absence()
 
+    @property
+    def complaint(self) -> str:
+        """What was wrong with the file when it was last looked at; nothing when all is well."""
+        if self._clock() >= self._due:
+            self._recheck()
+        return self._told
+
     def authenticate(self, authorization: bytes | None, now: datetime) -> Credential:
         """Who sent this value of the Authorization header, if `now` its token is valid.
 

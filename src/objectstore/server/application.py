@@ -25,6 +25,7 @@ from objectstore.server.observation.metrics import Metrics
 from objectstore.server.observation.monitoring import DEFAULT_MONITORING, Monitoring
 from objectstore.server.observation.observer import Observer
 from objectstore.server.observation.tally import Tally
+from objectstore.server.readiness import Readiness
 from objectstore.server.service import Service
 
 _log: Final = logging.getLogger("objectstore.server")
@@ -56,6 +57,7 @@ class Application(FastAPI):
         self._observer = Observer(tally, None if self._access_log is None else self._access_log.note)
         service.limits.on_refusal = self._observer.refused
         self._metrics = self.state.metrics = Metrics(tally, service.backend, service.limits.limiter)
+        self.state.readiness = Readiness(service)
         self._admission = Admission(service)
         self._dataplane = DataPlane(service, self._admission)
         install_handlers(self)

@@ -180,8 +180,15 @@ class Health(Model):
     version: str
 
 
+class Check(Model):
+    status: str = Field(description="`ok`; `warning`, which keeps nobody from using it; or `failed`")
+    code: str | None = None
+    message: str | None = None
+
+
 class Readiness(Model):
     status: str
     backend: str
     persistent: bool
     notes: list[str]
+    checks: dict[str, Check] = Field(description="each part of the server: `server`, `store`, `tokens`, `limits`")

@@ -27,6 +27,11 @@ class Authenticator(Protocol):
         """Read the tokens for the first time. Raises ConfigurationError."""
         ...
 
+    @property
+    def complaint(self) -> str:
+        """What is wrong with the tokens, for an operator; nothing when all is well."""
+        ...
+
     def authenticate(self, authorization: bytes | None, now: datetime) -> Credential:
         """Who sends this `Authorization` field. Raises Unauthenticated."""
         ...
@@ -57,6 +62,7 @@ class Service:
     public_url: str | None = None  # what the server is called from outside, without a slash at the end
     limits: Limits = field(default_factory=Limits)
     now: Callable[[], datetime] = _utc_now
+    closing: bool = field(default=False, init=False)  # from the moment on that it ends
     _opened: AsyncExitStack = field(default_factory=AsyncExitStack, init=False)
 
     async def open(self) -> None:
@@ -71,6 +77,7 @@ class Service:
         self._opened.push_async_callback(_ended, expiry)
 
     async def close(self) -> None:
+        self.closing = True
         await self._opened.aclose()
 
     async def _expire_uploads(self) -> None:

@@ -56,6 +56,10 @@ class _Tokens:
         self._known[b"Bearer " + token.encode()] = credential
         self._makers[credential.mark] = (digest, credential)
 
+    @property
+    def complaint(self) -> str:
+        return ""
+
     def load(self) -> None:
         pass
 

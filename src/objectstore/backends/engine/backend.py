@@ -272,6 +272,9 @@ class EngineBackend:
             raise translate(error) from error
         if disk.f_flag & os.ST_RDONLY:
             raise Unavailable("the data directory is on a disk that is mounted read-only")
+        for folder in (self._directory.root, self._directory.blobs, self._blobs.staging):
+            if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
+                raise Unavailable("the data directory cannot be written to by the user that the server runs as")
 
     def _now(self) -> int:
         return microseconds(self._clock())

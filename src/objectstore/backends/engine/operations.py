@@ -183,14 +183,15 @@ class Count:
 
 
 class Probe:
-    """Nothing: shows that something could be written."""
+    """Nothing, but written and synced: shows that something could be."""
 
     keys = ()
     weight = 0
     grows = True
 
     def apply(self, transaction: Transaction) -> None:
-        """Do nothing."""
+        """Change nothing that is stored."""
+        transaction.touch()
 
 
 class ForgetGarbage:

@@ -144,6 +144,10 @@ class Transaction:
         self._connection.executemany("DELETE FROM garbage WHERE since = ? AND blob = ?", garbage)
         self._swept = True
 
+    def touch(self) -> None:
+        """Have something to write down, though nothing changes."""
+        self._swept = True
+
     def flush(self) -> None:
         """Write down all changes."""
         if not self.changed:
