@@ -32,7 +32,7 @@ def secure(
 ) -> Iterator[Served]:
     folder: Path = tmp_path_factory.mktemp("secure")
     cert, key = authority.issue(folder, "DNS:localhost", "IP:127.0.0.1")
-    options = ("--host", "0.0.0.0", "--tls-cert", str(cert), "--tls-key", str(key), "--workers", "2")  # noqa: S104  of a test
+    options = ("--host", "0.0.0.0", "--tls-cert", str(cert), "--tls-key", str(key))  # noqa: S104  of a test
     with (
         (folder / "log").open("wb") as log,
         serving("--data", str(folder / "data"), "--server", request.param, *options, stderr=log) as served,

@@ -23,21 +23,20 @@ stores:
   safe: {{type: SafeFilesystemStore, config: {{root_path: {folder}/safe}}}}
   hashed: {{type: HashdirStore, config: {{root_path: {folder}/hashed}}}}
   rows: {{type: SqliteStore, config: {{db_path: {folder}/rows.sqlite3}}}}
-  zipped: {{type: ZipStore, config: {{path: {folder}/objects.zip}}}}
-main: {main}
+main: all
 """
 UMASKS = (0o000, 0o022)
 
 
 @contextlib.contextmanager
-def serving(folder: Path, umask: int, main: str = "all") -> Iterator[Server]:
+def serving(folder: Path, umask: int) -> Iterator[Server]:
     """A server that was started, as its tokens were made, under that umask."""
     config = folder / "storage.yaml"
-    config.write_text(CONFIG.format(folder=folder / "data", main=main))
+    config.write_text(CONFIG.format(folder=folder / "data"))
     environment = {"DATA_DIR": "", "STORAGE_CONFIG": str(config), "TMPDIR": str(folder / "tmp")}
     before = os.umask(umask)
     try:
-        with running(folder, "granian", workers=2, environment=environment) as server:
+        with running(folder, "granian", environment=environment) as server:
             yield server
     finally:
         os.umask(before)
@@ -100,14 +99,3 @@ def test_a_zip_file_and_what_it_is_mended_with_are_private_too(tmp_path: Path, u
     finally:
         os.umask(before)
     assert {path.name for path in tmp_path.iterdir()} == {"objects.zip", "objects.zip.journal"}
-
-
-def test_a_folder_that_others_may_read_says_so_for_its_files(tmp_path: Path) -> None:
-    """Objects of a FilesystemStore are for other programs too: the root's own permissions say for which."""
-    files = tmp_path / "data" / "files"
-    files.mkdir(parents=True)
-    files.chmod(0o755)
-    with serving(tmp_path, 0, main="files") as server:
-        assert server.ask("PUT", "/objects/folder/a", b"x").status == 200
-    modes = {name: (files / name).stat().st_mode & 0o777 for name in ("folder", "folder/a", ".objectstore")}
-    assert modes == {"folder": 0o755, "folder/a": 0o644, ".objectstore": 0o700}

@@ -17,6 +17,7 @@ import pytest
 
 from objectstore.auth.scopes import SCOPES, Scope
 from objectstore.auth.store import TokenFile
+from objectstore.core.rates import parse_rate
 from peer import Answer, Server, command_for, free_port, running, wait_until_healthy
 
 KEYS = [
@@ -275,6 +276,16 @@ def test_a_link_is_taken_back_with_its_token(server: Server, base: str) -> None:
     assert gone(reading)
 
 
+def test_a_link_counts_against_the_rate_of_its_token(server: Server, base: str) -> None:
+    server.ask("PUT", f"/objects/{base}k", b"x")
+    token = new_token(server, base + "slow", rate=parse_rate("6/day"))
+    path = link(server, base + "k", token=token)
+    until(lambda: follow(server, path).headers["X-Error-Code"] == "rate_limited")
+    # The token that it was made with has nothing left either, and others are not held up.
+    assert server.ask("GET", f"/objects/{base}k", token=token).code == "rate_limited"
+    assert server.ask("GET", f"/objects/{base}k").status == 200
+
+
 def test_no_file_of_the_server_holds_a_link(server: Server, base: str) -> None:
     path = link(server, base + "k", method="PUT")
     follow(server, path, "PUT", b"x" * 100_000)
@@ -307,12 +318,12 @@ def test_no_log_has_a_signature_under_uvicorn_as_it_comes(tmp_path: Path) -> Non
     assert path.rpartition(".")[2] not in told
 
 
-@pytest.fixture(scope="module", params=["uvicorn", "granian"])
-def several(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Two workers behind one public URL, with access logs where the server has them."""
+@pytest.fixture(scope="module")
+def several(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Two workers behind one public URL."""
     folder: Path = tmp_path_factory.mktemp("several")
     settings = {"PUBLIC_URL": "https://data.example.org/store/", "LINK_MAX_TTL": "30d", "DOCS_PUBLIC": "false"}
-    with running(folder, request.param, workers=2, environment=settings) as running_server:
+    with running(folder, "granian", workers=2, environment=settings) as running_server:
         yield running_server
 
 
