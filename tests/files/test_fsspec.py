@@ -21,10 +21,11 @@ import fsspec
 import pytest
 from fsspec.callbacks import Callback
 
+from cli.authority import new_authority
 from objectstore import InternalError, PreconditionFailed, Unavailable
 from objectstore.fsspec import ObjectStoreFileSystem
 from objectstore.fsspec import files as files_module
-from objectstore.testing import Cut, ObjectStoreServer, Received, Refuse, SeenRequest, Sent
+from objectstore.testing import Cut, ObjectStoreServer, Received, Refuse, SeenRequest, Sent, serve
 
 DATA = bytes(range(256)) * 40
 
@@ -74,6 +75,24 @@ def test_the_environment_may_say_the_rest(
         with fsspec.open(f"objectstore:///{base}/a") as file:
             assert file.read() == b"1"
     refused.close()
+
+
+def test_objectstores_is_for_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = new_authority(tmp_path)
+    with serve(certificate=authority.issue(tmp_path, "IP:127.0.0.1")) as secure:
+        url = f"objectstores://{secure.url.removeprefix('https://')}/a"
+        doubting, path = fsspec.url_to_fs(url, token=secure.token, max_retries=0)
+        with pytest.raises(Unavailable, match="certificate"):
+            doubting.cat(path)
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
+        trusting, _ = fsspec.url_to_fs(url, token=secure.token)
+        trusting.pipe(path, DATA)
+        assert trusting.cat(url) == DATA
+        assert trusting.unstrip_protocol(path) == url
+        with pytest.raises(ValueError, match="another store"):
+            trusting.cat(url.replace("objectstores", "objectstore"))
+        for one in (doubting, trusting):
+            one.close()
 
 
 def test_one_instance_serves_one_place_and_token(server: ObjectStoreServer) -> None:
