@@ -22,10 +22,12 @@ import pytest
 from fsspec.callbacks import Callback
 
 from cli.authority import new_authority
-from objectstore import InternalError, PreconditionFailed, Unavailable
+from objectstore import InternalError, PreconditionFailed, Unavailable, Unsupported
+from objectstore.backends.memory import MemoryBackend
 from objectstore.fsspec import ObjectStoreFileSystem
 from objectstore.fsspec import files as files_module
 from objectstore.testing import Cut, ObjectStoreServer, Received, Refuse, SeenRequest, Sent, serve
+from objectstore.values import ListPage, ListQuery
 
 DATA = bytes(range(256)) * 40
 
@@ -249,6 +251,35 @@ def test_trouble_is_never_taken_for_absence(fs: ObjectStoreFileSystem, server: O
         for call in (other.exists, other.isfile, other.isdir):
             with pytest.raises(PermissionError):
                 call(base)
+
+
+def test_a_store_that_cannot_list_has_no_folders() -> None:
+    class Unlisted(MemoryBackend):
+        async def list(self, query: ListQuery) -> ListPage:
+            raise Unsupported(f"this store cannot list {query.prefix!r}")
+
+    with serve(backend=Unlisted()) as server, closing(ObjectStoreFileSystem(server.url, server.token)) as fs:
+        fs.pipe_file("d/a", DATA)
+        assert fs.cat_file("d/a") == DATA
+        assert (fs.exists("d/a"), fs.exists("d/b"), fs.isdir("d")) == (True, False, False)
+        with pytest.raises(NotImplementedError):
+            fs.ls("d")
+
+
+def test_what_a_token_may_not_do_is_a_permission_error(server: ObjectStoreServer, base: str) -> None:
+    server.store.put(f"{base}/a", DATA)
+    with closing(ObjectStoreFileSystem(server.url, server.add_token(scopes=("read",)))) as reading:
+        assert reading.cat_file(f"{base}/a") == DATA
+        refused: list[Callable[[], object]] = [
+            lambda: reading.pipe_file(f"{base}/a", b""),
+            lambda: reading.rm(f"{base}/a"),
+            lambda: reading.rm_file(f"{base}/a"),
+            lambda: reading.cp_file(f"{base}/a", f"{base}/b"),
+            lambda: reading.open(f"{base}/a", "wb").close(),
+        ]
+        for call in refused:
+            with pytest.raises(PermissionError):
+                call()
 
 
 def test_listings_are_not_kept_unless_asked_for(

@@ -94,7 +94,8 @@ class ObjectStoreFileSystem(Readable):
         **_: Any,
     ) -> None:
         paths = await self._expand_path(path, recursive=recursive, maxdepth=maxdepth)
-        result = await self.client.delete_many(one for one in paths if one)
+        with translated(paths[0]):
+            result = await self.client.delete_many(one for one in paths if one)
         for one in result.deleted:
             self.invalidate_cache(one)
         for one, error in result.failed.items():

@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any, cast
 
+from objectstore.errors import Unsupported
 from objectstore.fsspec.connected import Connected
 from objectstore.fsspec.paths import folder_of, folders_above, prefix_of
 from objectstore.fsspec.translation import describe, folder, translated
+from objectstore.values import ObjectInfo
 
 
 class Listed(Connected):
@@ -24,13 +26,13 @@ class Listed(Connected):
                 with translated(path):
                     return describe(await self.client.head(path))
             except FileNotFoundError:
-                if not (await self._page(prefix_of(path), limit=1)).keys:
+                if await self._first(prefix_of(path)) is None:
                     raise
                 return folder(path)
-        page = await self._page(path, limit=1)
-        if not page.keys:
+        first = await self._first(path)
+        if first is None:
             raise FileNotFoundError(errno.ENOENT, "no object under this key, and none below it", path)
-        return describe(page.objects[0]) if page.keys[0] == path else folder(folder_of(path))
+        return describe(first) if first.key == path else folder(folder_of(path))
 
     async def _isfile(self, path: str) -> bool:
         try:
@@ -179,9 +181,14 @@ class Listed(Connected):
         digest = self.info(path).get("sha256")
         return int(digest, 16) if digest else cast("int", super().checksum(path))
 
-    async def _page(self, prefix: str, limit: int) -> Any:
-        with translated(prefix):
-            return await self.client.list(prefix, limit=limit, details=True)
+    async def _first(self, prefix: str) -> ObjectInfo | None:
+        """The first object with this prefix; none where nothing can be listed, and where there are no folders then."""
+        try:
+            with translated(prefix):
+                page = await self.client.list(prefix, limit=1, details=True)
+        except Unsupported:
+            return None
+        return page.objects[0] if page.objects else None
 
     async def _pages(self, prefix: str, delimiter: str = "") -> AsyncIterator[Any]:
         cursor: str | None = None

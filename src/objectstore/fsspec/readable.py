@@ -150,7 +150,7 @@ class Readable(Listed):
                         await asyncio.to_thread(file.write, chunk)
                         callback.relative_update(len(chunk))
         except FileNotFoundError as error:
-            if (await self._page(prefix_of(path), limit=1)).keys:
+            if await self._first(prefix_of(path)) is not None:
                 raise IsADirectoryError(errno.EISDIR, "this is a folder, not an object", path) from error
             raise
 
