@@ -128,6 +128,11 @@ class Application(FastAPI):
         except ObjectStoreError as error:
             await send({"type": "lifespan.startup.failed", "message": f"the store cannot be opened: {error}"})
             return
+        except Exception as error:  # noqa: BLE001  logged and told; nobody above would
+            # Left to the server software, some would serve all the same, with a store that is not open.
+            _log.exception("the store could not be opened")
+            await send({"type": "lifespan.startup.failed", "message": f"the store cannot be opened: {error!r}"})
+            return
         # What was imported and built stays to the end: the collector need not look through it again and again.
         gc.collect()
         gc.freeze()

@@ -321,14 +321,12 @@ class _Pool:
     async def _connect(self) -> _Connection:
         way = self._way
         connection = _Connection(way, self.loop)
+        # uvloop, which servers run on, tries one address after the other.
+        racing: dict[str, Any] = {}
+        if isinstance(self.loop, asyncio.BaseEventLoop):
+            racing["happy_eyeballs_delay"] = _ATTEMPT
         connecting = self.loop.create_task(
-            self.loop.create_connection(
-                lambda: connection,
-                way.name,
-                way.port,
-                ssl=way.tls,
-                happy_eyeballs_delay=_ATTEMPT,
-            )
+            self.loop.create_connection(lambda: connection, way.name, way.port, ssl=way.tls, **racing)
         )
         try:
             async with asyncio.timeout(way.timeout):
