@@ -77,6 +77,8 @@ class Driver:
             try:
                 answer = self._perform(needed, parts, stop)
                 step = partial(work.send, answer)
+                if isinstance(needed, Open):
+                    opened = cast("Reply", answer)
             except Exception as error:
                 if isinstance(error, Stopped):
                     self._give_up(work, opened)
@@ -85,8 +87,6 @@ class Driver:
             except BaseException:
                 self._give_up(work, opened)
                 raise
-            if isinstance(needed, Open):
-                opened = cast("Reply", answer)
 
     def _give_up(self, work: Work[T], opened: Reply | None) -> None:
         # What it holds open is closed now, not whenever the collector comes.
@@ -207,6 +207,8 @@ class AsyncDriver:
             try:
                 answer = await self._perform(needed, parts)
                 step = partial(work.send, answer)
+                if isinstance(needed, Open):
+                    opened = cast("Reply", answer)
             except Exception as error:  # noqa: BLE001  the work decides; it raises what it does not know
                 step = partial(work.throw, error)
             except BaseException:
@@ -214,8 +216,6 @@ class AsyncDriver:
                 if opened is not None and opened.stream is not None:
                     await cast("AsyncResponse", opened.stream).aclose()
                 raise
-            if isinstance(needed, Open):
-                opened = cast("Reply", answer)
 
     def each(self, works: Iterable[Work[T]], limit: int, *, ordered: bool = False) -> AsyncGenerator[Outcome[T], None]:
         """As `Driver.each`."""

@@ -79,7 +79,7 @@ class PartFile:
         except (KeyError, TypeError, ValueError):
             return None
         # What was noted may not have come to the disk before a crash: the digest at the end tells, if there is one.
-        if digest is None or os.fstat(self._file).st_size != layout.size:
+        if digest is None or os.fstat(self._file).st_size < max(map(layout.stop, done), default=0):
             return None
         self._begun, self.done, self._noted = begun, done, True
         return begun
