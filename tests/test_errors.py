@@ -50,6 +50,8 @@ EXAMPLES: list[ObjectStoreError] = [
     errors.LinkExpired(),
     errors.Forbidden("needs scope read"),
     errors.RateLimited("slow down", retry_after=2.0),
+    errors.Overloaded(),
+    errors.RequestTimeout(),
     errors.Unavailable("away"),
     errors.NotReady("store: full", {"store": {"status": "failed"}}),
     errors.StorageFull("full"),

@@ -23,7 +23,9 @@ ObjectStoreError
 ├── Retryable                   worth trying again, perhaps after `retry_after`
 │   ├── RateLimited
 │   └── Unavailable             the store, or the way to it, is away or overloaded
-│       └── NotReady            the server says so of itself
+│       ├── NotReady            the server says so of itself
+│       ├── Overloaded          more requests at once than the server takes on
+│       └── RequestTimeout      the body did not come in time
 ├── StorageFull                 no room for what was to be written
 │   └── QuotaExceeded           … under a prefix, for this credential
 ├── Corrupted                   what is stored is damaged; nothing of it was given out as whole
@@ -226,6 +228,20 @@ class NotReady(Unavailable):
     def __init__(self, message: str, checks: Mapping[str, Mapping[str, str]]) -> None:
         super().__init__(message)
         self.checks = checks
+
+
+class Overloaded(Unavailable):
+    """The server has as many requests under way as it takes on."""
+
+    def __init__(self) -> None:
+        super().__init__("the server has too many requests under way; try again soon")
+
+
+class RequestTimeout(Unavailable):
+    """The body of the request stopped coming, or came too slowly."""
+
+    def __init__(self) -> None:
+        super().__init__("the body of the request did not come in time")
 
 
 class StorageFull(ObjectStoreError):

@@ -52,6 +52,9 @@ def test_without_any_setting_there_are_defaults() -> None:
         "rate_limit_address": ({"quota": 60, "period": 60},),
         "rate_limit_storage": "memory://",
         "rate_limit_failure": "open",
+        "max_concurrent_requests": 0,
+        "request_timeout": 30.0,
+        "idle_timeout": 30.0,
         "trusted_proxies": (),
     }
 
@@ -83,6 +86,9 @@ def test_without_any_setting_there_are_defaults() -> None:
         ("CORS_ORIGINS", "https://a.org, http://[::1]:80/", ("https://a.org", "http://[::1]:80")),
         ("RATE_LIMIT", "5000/minute; 100/second", (Window(100, 1), Window(5000, 60))),
         ("RATE_LIMIT_ADDRESS", "none", ()),
+        ("MAX_CONCURRENT_REQUESTS", "500", 500),
+        ("REQUEST_TIMEOUT", "0.5", 0.5),
+        ("IDLE_TIMEOUT", "2m", 120),
         ("RATE_LIMIT_STORAGE", "rediss://user:word@redis.example:6380/2", "rediss://user:word@redis.example:6380/2"),
         ("RATE_LIMIT_FAILURE", "Closed", "closed"),
         ("TRUSTED_PROXIES", "10.0.0.0/8, ::1", (ip_network("10.0.0.0/8"), ip_network("::1"))),
@@ -127,6 +133,8 @@ def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch, na
         *(("CORS_ORIGINS", value, _ORIGINS) for value in ("a.org", "null", "*,https://a.org", "https://a.org/path")),
         ("RATE_LIMIT", "fast", f"a rate {WANTED}"),
         ("RATE_LIMIT", "10/second;20/second", f"a rate {WANTED}"),
+        ("MAX_CONCURRENT_REQUESTS", "-1", "a whole number of requests, or 0 for any"),
+        ("IDLE_TIMEOUT", "x", "seconds, or a number with the unit s, m, h, d or w such as 12h, or 0 for never"),
         ("RATE_LIMIT_FAILURE", "ajar", "open or closed"),
         ("TRUSTED_PROXIES", "proxy", "addresses and networks separated by commas, as in 10.0.0.0/8,::1"),
     ],

@@ -57,6 +57,7 @@ CONTRACT = {
     403: {"forbidden"},
     404: {"not_found", "upload_not_found"},
     405: {"method_not_allowed"},
+    408: {"request_timeout"},
     411: {"length_required"},
     412: {"already_exists", "precondition_failed"},
     413: {"too_large"},
@@ -65,7 +66,7 @@ CONTRACT = {
     429: {"rate_limited"},
     500: {"configuration_error", "corrupted", "internal_error"},
     501: {"unsupported"},
-    503: {"not_ready", "unavailable"},
+    503: {"not_ready", "overloaded", "unavailable"},
     507: {"quota_exceeded", "storage_full"},
 }
 
@@ -168,7 +169,7 @@ BY_STATUS = [
     (403, errors.Forbidden),
     (404, errors.NotFound),
     (405, errors.MethodNotAllowed),
-    (408, errors.Unavailable),
+    (408, errors.RequestTimeout),
     (411, errors.LengthRequired),
     (412, errors.PreconditionFailed),
     (413, errors.TooLarge),

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import _thread
 import http.client
+import math
 import multiprocessing
+import resource
 import signal
 import socket
 import ssl
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from multiprocessing import resource_tracker
@@ -25,9 +27,9 @@ from objectstore.server.observation.logs import form_of, logging_config
 ServerName: TypeAlias = Literal["granian", "uvicorn"]
 DEFAULT_SERVER: Final[ServerName] = "granian"
 _APPLICATION: Final = "objectstore.app:app"
-_KEEP_ALIVE: Final = 30  # seconds that an idle connection is kept; clients pool theirs
 _READ_AHEAD: Final = 64 * 1024  # bytes of a connection that Granian holds; its default is six times as much
 _BACKLOG: Final = 1024  # connections not yet accepted
+_FOREVER: Final = 10 * 365 * 86400  # seconds
 _POLL: Final = 0.05  # seconds between two looks whether the server answers
 
 
@@ -57,6 +59,7 @@ class Launch:
     log_level: str
     log_format: Literal["auto", "human", "json"]
     shutdown_timeout: int  # seconds that requests under way are given at the end
+    idle_timeout: float  # seconds that a connection may be without a request, and a head take; 0: any
     tls: Tls | None = None
 
 
@@ -110,8 +113,16 @@ def run(server: ServerName, launch: Launch, *, on_ready: Callable[[], None]) -> 
 
     `on_ready` is called once, from another thread, when the server answers.
     """
+    _allow_connections()
     with _announced(launch, on_ready):
         return _RUNNERS[server](launch)
+
+
+def _allow_connections() -> None:
+    # Each is a file, and 1024 of them, what most systems start with, are soon used up by clients that do nothing.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # some systems name a limit that they do not grant
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _run_uvicorn(launch: Launch) -> bool:
@@ -141,7 +152,7 @@ def _run_uvicorn(launch: Launch) -> bool:
         server_header=False,
         proxy_headers=False,
         backlog=_BACKLOG,
-        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_keep_alive=max(1, math.ceil(launch.idle_timeout)) if launch.idle_timeout else _FOREVER,
         timeout_graceful_shutdown=launch.shutdown_timeout,
         ssl_certfile=None if launch.tls is None else launch.tls.certificate,
         ssl_keyfile=None if launch.tls is None else str(launch.tls.key),
@@ -191,7 +202,11 @@ def _run_granian(launch: Launch) -> bool:
         workers=launch.workers,
         loop=Loops.uvloop,
         http=HTTPModes.auto,
-        http1_settings=HTTP1Settings(max_buffer_size=_READ_AHEAD),
+        http1_settings=HTTP1Settings(
+            max_buffer_size=_READ_AHEAD,
+            # From one request to the end of the next one's head.
+            header_read_timeout=math.ceil((launch.idle_timeout or _FOREVER) * 1000),
+        ),
         websockets=False,
         backlog=_BACKLOG,
         log_level=LogLevels(launch.log_level),

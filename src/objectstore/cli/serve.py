@@ -196,6 +196,7 @@ def _serve(server: ServerName, tls: Tls | None) -> bool:
             log_level=settings.log_level,
             log_format=settings.log_format,
             shutdown_timeout=max(1, settings.shutdown_timeout),  # for both servers, 0 means something else
+            idle_timeout=settings.idle_timeout,
             tls=tls,
         )
         with shared_tallies():

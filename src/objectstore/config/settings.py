@@ -127,6 +127,13 @@ class Settings(BaseSettings):
     rate_limit_failure: Annotated[Literal["open", "closed"], BeforeValidator(_lower)] = Field(
         "open", description="open or closed"
     )
+    max_concurrent_requests: int = Field(0, ge=0, description="a whole number of requests, or 0 for any")
+    request_timeout: Annotated[float, BeforeValidator(_seconds)] = Field(
+        30.0, ge=0, allow_inf_nan=False, description=f"{_DURATION}, or 0 for never"
+    )
+    idle_timeout: Annotated[float, BeforeValidator(_seconds)] = Field(
+        30.0, ge=0, allow_inf_nan=False, description=f"{_DURATION}, or 0 for never"
+    )
     trusted_proxies: Annotated[Networks, NoDecode, BeforeValidator(_networks)] = Field(
         (), description="addresses and networks separated by commas, as in 10.0.0.0/8,::1"
     )

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
 from objectstore import __version__
-from objectstore.errors import LengthRequired, ObjectStoreError, TooLarge
+from objectstore.errors import LengthRequired, ObjectStoreError, Overloaded, TooLarge
 from objectstore.server import batch, health, links, uploads, usage
 from objectstore.server.access import DESCRIPTION_PATHS, HEALTH_PATHS
 from objectstore.server.admission import Admission
@@ -27,6 +27,7 @@ from objectstore.server.observation.observer import Observer
 from objectstore.server.observation.tally import Tally
 from objectstore.server.readiness import Readiness
 from objectstore.server.service import Service
+from objectstore.server.traffic import Traffic
 
 _log: Final = logging.getLogger("objectstore.server")
 
@@ -59,6 +60,7 @@ class Application(FastAPI):
         self._metrics = self.state.metrics = Metrics(tally, service.backend, service.limits.limiter)
         self.state.readiness = Readiness(service)
         self._admission = Admission(service)
+        self._traffic = Traffic(service.limits)
         self._dataplane = DataPlane(service, self._admission)
         install_handlers(self)
         for module in (batch, uploads, links, health, usage):
@@ -76,15 +78,20 @@ class Application(FastAPI):
             await self._live(receive, send)
         elif scope["type"] == "http":
             raw_path = raw_path_of(scope)
+            receive = self._traffic.enter(scope, receive)
             for_objects = serves(scope["method"], raw_path)
             exchange = (exchange_of if for_objects else Exchange)(scope, receive, send, raw_path)
             began = self._observer.begin(exchange)
             try:
-                if for_objects:
+                if self._traffic.full(scope):
+                    await exchange.refuse(Overloaded())
+                    await exchange.drain()
+                elif for_objects:
                     await self._dataplane(exchange)
                 else:
                     await self._route(exchange)
             finally:
+                self._traffic.leave(scope)
                 self._observer.end(exchange, began)
 
     async def _route(self, exchange: Exchange) -> None:
@@ -136,10 +143,11 @@ class Application(FastAPI):
         # What was imported and built stays to the end: the collector need not look through it again and again.
         gc.collect()
         gc.freeze()
-        noting = asyncio.create_task(self._metrics.run())
+        beside = [asyncio.create_task(self._metrics.run()), asyncio.create_task(self._traffic.watch())]
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        noting.cancel()
+        for task in beside:
+            task.cancel()
         await self._service.close()
         if self._access_log is not None:
             self._access_log.flush()

@@ -17,6 +17,7 @@ _REASONS: Final = {
     403: "The token does not allow this",
     404: "There is no such object or upload",
     405: "Not a method for this path",
+    408: "The body did not come in time",
     411: "The length of the body must be announced",
     412: "A condition does not hold",
     413: "Too large",
@@ -60,14 +61,15 @@ def describe_objects(document: dict[str, Any]) -> dict[str, Any]:
         for method, operation in operations.items():
             if method != "parameters":
                 if "401" in operation["responses"]:
-                    _add_limits(operation["responses"], body=method != "head")
+                    _add_limits(operation["responses"], method)
                 _add_request_id(operation)
     return document
 
 
-def _add_limits(responses: dict[str, Any], *, body: bool) -> None:
+def _add_limits(responses: dict[str, Any], method: str) -> None:
     """Whatever needs a token may be refused for coming too often, and tells how much is left when there is a limit."""
-    for status in (429, 503):
+    body = method != "head"
+    for status in (408, 429, 503) if method in {"put", "post"} else (429, 503):
         responses.setdefault(str(status), _failure(status, body=body))
     for code, response in responses.items():
         if code != "401":
@@ -221,8 +223,8 @@ def _failure_headers(status: int) -> dict[str, Any]:
     headers = {"X-Error-Code": _ERROR_CODE}
     if status == 401:
         headers["WWW-Authenticate"] = _header("`Bearer`")
-    elif status in {429, 503}:
-        headers["Retry-After"] = _header("seconds")
+    elif status in {408, 429, 503}:
+        headers["Retry-After"] = _header("whole seconds")
     elif status == 416:
         headers["Content-Range"] = _header("`bytes */SIZE`")
     return headers

@@ -75,6 +75,9 @@ def _http(request: Request, error: Exception) -> Response:
         code, message = "no_such_path", "there is nothing at this path; objects are under /objects/"
         body = dump({"error": {"code": code, "message": message}})
         return Response(body, 404, {"x-error-code": code}, JSON.decode())
+    if isinstance(error.__cause__, ObjectStoreError):
+        # The framework takes whatever happens while it reads JSON for a fault of the JSON.
+        return response_of(error.__cause__)
     return response_of(BadRequest(str(error.detail)))
 
 

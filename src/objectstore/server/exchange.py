@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from objectstore.auth.scopes import Credential
 from objectstore.core.streams import bounded
-from objectstore.errors import BadRequest, ObjectStoreError, TooLarge
+from objectstore.errors import BadRequest, ObjectStoreError, RequestTimeout, TooLarge
 from objectstore.server.observation.requestid import REQUEST_ID, is_sane, new_request_id
 from objectstore.values import Body
 from objectstore.wire.errors import format_error, rule_of
@@ -166,7 +166,7 @@ class Exchange:
         answer away from them. Bounded, since nobody is to keep a server busy with what it does not want.
         """
         read = 0
-        with suppress(TimeoutError):
+        with suppress(TimeoutError, RequestTimeout):
             async with asyncio.timeout(_DRAIN_TIME):
                 while self._unread and read < _DRAIN_SIZE:
                     read += len((await self.receive()).get("body", b""))

@@ -31,6 +31,9 @@ class Limits:
     rate: Rate = UNLIMITED  # of a token that has none of its own
     address_rate: Rate = UNLIMITED  # of failed logins
     trusted_proxies: Networks = ()
+    concurrent: int = 0  # requests under way at once; 0: any number
+    request_timeout: float = 0.0  # seconds without progress of a body, in or out; 0: any
+    idle_timeout: float = 0.0  # seconds that a connection may be without a request; 0: any
     on_refusal: Callable[[Refusal], None] = _nobody  # called for each request that a limit refuses or cuts
 
 
@@ -41,6 +44,10 @@ def limits_of(settings: Settings) -> Limits:
         rate=settings.rate_limit,
         address_rate=settings.rate_limit_address,
         trusted_proxies=settings.trusted_proxies,
+        # A share for each worker, rounded up, so that each can do something.
+        concurrent=-(-settings.max_concurrent_requests // settings.workers),
+        request_timeout=settings.request_timeout,
+        idle_timeout=settings.idle_timeout,
     )
 
 

@@ -50,6 +50,8 @@ RULES: Final = (
     Rule(errors.Forbidden, 403, "forbidden"),
     Rule(errors.RateLimited, 429, "rate_limited"),
     Rule(errors.NotReady, 503, "not_ready", ("checks",)),
+    Rule(errors.Overloaded, 503, "overloaded"),
+    Rule(errors.RequestTimeout, 408, "request_timeout"),
     Rule(errors.Unavailable, 503, "unavailable"),
     Rule(errors.QuotaExceeded, 507, "quota_exceeded", ("prefix", "resource", "limit", "used")),
     Rule(errors.StorageFull, 507, "storage_full"),
@@ -67,7 +69,7 @@ _BY_STATUS: Final[Mapping[int, type[ObjectStoreError]]] = {
     403: errors.Forbidden,
     404: errors.NotFound,
     405: errors.MethodNotAllowed,
-    408: errors.Unavailable,
+    408: errors.RequestTimeout,
     411: errors.LengthRequired,
     412: errors.PreconditionFailed,
     413: errors.TooLarge,
@@ -120,6 +122,9 @@ def format_error(error: ObjectStoreError) -> tuple[int, FieldList, bytes]:
     elif isinstance(error, errors.Retryable):
         wait = DEFAULT_RETRY_AFTER if error.retry_after is None else max(0, math.ceil(error.retry_after))
         found.append((b"retry-after", b"%d" % wait))
+        if isinstance(error, errors.RequestTimeout):
+            # What may still come of the body is not the next request (RFC 9110 §15.5.9).
+            found.append((b"connection", b"close"))
     elif isinstance(error, errors.InvalidRange):
         found.append((b"content-range", b"bytes */%d" % error.size))
     elif isinstance(error, errors.MethodNotAllowed) and error.allowed:

@@ -1,0 +1,165 @@
+"""Connections that are held without use: found by what the kernel knows of them, and cut.
+
+Servers differ in what they time out, and none covers it all: a connection that stays silent, a TLS handshake that is
+not finished, headers that drip in, a client that does not read what it asked for, above all when the kernel sends the
+file. But the kernel counts what has gone over each connection, whichever server has it and whatever is spoken on it.
+
+Only Linux tells; elsewhere it is left to the servers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import struct
+import sys
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
+
+from objectstore.server.senders import SLOWEST
+
+Cut: TypeAlias = Literal["idle", "slow_reader"]
+
+# Of `struct tcp_info` in linux/tcp.h, which only ever grows at its end.
+_SIZE: Final = 148  # bytes, up to what is read of it
+_ACKED: Final = struct.Struct("=120xQ")
+_UNSENT: Final = struct.Struct("=144xI")
+_ESTABLISHED: Final = 1
+_NO_LINGER: Final = struct.pack("ii", 1, 0)
+_FILES: Final = Path("/proc/self/fd")
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What the kernel says of one connection."""
+
+    acked: int  # bytes that the other side has got so far
+    unsent: int  # bytes that it has no room for
+
+
+@dataclass(slots=True)
+class History:
+    """What was seen of one connection."""
+
+    acked: int
+    active: float  # when it was last of use
+    slow_from: float | None = None  # since when there are bytes that the other side has no room for
+    slow_acked: int = 0  # `acked` then
+
+
+def judge(history: History, counts: Counts, now: float, *, busy: bool, idle: float, timeout: float) -> Cut | None:
+    """Note what is seen of a connection `now`, and tell whether to cut it.
+
+    It is of use while a request is under way on it (`busy`), and when something was answered on it. Whoever takes next
+    to nothing of what is there for `timeout` seconds is too slow. 0 seconds: never.
+    """
+    answered = counts.acked > history.acked
+    history.acked = counts.acked
+    if counts.unsent:
+        history.active = now
+        if history.slow_from is None:
+            history.slow_from, history.slow_acked = now, counts.acked
+        elif timeout and now - history.slow_from >= timeout:
+            if counts.acked - history.slow_acked < SLOWEST * (now - history.slow_from):
+                return "slow_reader"
+            history.slow_from, history.slow_acked = now, counts.acked
+        return None
+    history.slow_from = None
+    if busy or answered:
+        history.active = now
+    elif idle and now - history.active > idle:
+        return "idle"
+    return None
+
+
+def supported() -> bool:
+    return sys.platform == "linux" and _FILES.is_dir()
+
+
+class Connections:
+    """The connections that this process has accepted. Blocks for some microseconds for each of them."""
+
+    def __init__(self, *, idle: float, timeout: float) -> None:
+        self._idle = idle
+        self._timeout = timeout
+        self._known: dict[tuple[object, ...], History] = {}
+
+    def look(self, now: float, busy: Collection[int], *, all_busy: bool) -> list[Cut]:
+        """Look at all of them and cut those that are held without use.
+
+        `busy` are the ports at the other end of those with a request under way; `all_busy`: any may have one.
+        """
+        cuts: list[Cut] = []
+        seen: dict[tuple[object, ...], History] = {}
+        for connection, peer in _accepted():
+            counts = _counts(connection)
+            if counts is None:
+                continue
+            history = self._known.get(peer) or History(acked=counts.acked, active=now)
+            in_use = all_busy or peer[1] in busy
+            cut = judge(history, counts, now, busy=in_use, idle=self._idle, timeout=self._timeout)
+            if cut is None:
+                seen[peer] = history
+            else:
+                _abort(connection)
+                cuts.append(cut)
+        self._known = seen
+        return cuts
+
+
+def _accepted() -> Iterator[tuple[socket.socket, tuple[object, ...]]]:
+    """Copies of the accepted sockets, each closed when the next is asked for, with the address of its other end."""
+    ports: set[int] = set()
+    others: list[int] = []
+    for path in _FILES.iterdir():
+        found = _copy(int(path.name))
+        if found is None:
+            continue
+        with found:
+            if found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                ports.add(found.getsockname()[1])
+            else:
+                others.append(int(path.name))
+    for number in others:
+        # What has this number may be another one by now; it is judged by what it is.
+        connection = _copy(number)
+        if connection is None:
+            continue
+        with connection, contextlib.suppress(OSError):
+            # Connections that this process has made, to a Redis perhaps, have ports of their own.
+            if connection.getsockname()[1] in ports:
+                yield connection, connection.getpeername()
+
+
+def _copy(number: int) -> socket.socket | None:
+    try:
+        copy = os.dup(number)
+    except OSError:
+        return None
+    try:
+        found = socket.socket(fileno=copy)
+    except OSError:
+        os.close(copy)
+        return None
+    if found.family in {socket.AF_INET, socket.AF_INET6} and found.type == socket.SOCK_STREAM:
+        return found
+    found.close()
+    return None
+
+
+def _counts(connection: socket.socket) -> Counts | None:
+    raw = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _SIZE)
+    if len(raw) < _SIZE or raw[0] != _ESTABLISHED:
+        return None
+    return Counts(acked=_ACKED.unpack_from(raw)[0], unsent=_UNSENT.unpack_from(raw)[0])
+
+
+def _abort(connection: socket.socket) -> None:
+    """End it for the server, too, which has it open: it finds out like that the client went away."""
+    with contextlib.suppress(OSError):
+        # What was not sent is thrown away, rather than kept by the kernel for who does not read it.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        connection.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,100 @@
+"""The requests under way in this process: how many at once, and how long each may keep it waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import time
+from typing import Final
+
+from objectstore.server.access import HEALTH_PATHS
+from objectstore.server.connections import Connections, supported
+from objectstore.server.exchange import Receive, Scope
+from objectstore.server.limits import Limits
+from objectstore.server.senders import Sender
+
+_log: Final = logging.getLogger("objectstore.limits")
+_WITH_BODY: Final = frozenset({"PUT", "POST"})
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0  # seconds between two looks
+
+
+class Traffic:
+    """Every request enters and leaves; `watch` cuts what takes too long."""
+
+    __slots__ = ("_connections", "_limits", "_most", "_refused", "_senders", "_under_way")
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._most = limits.concurrent or sys.maxsize
+        self._under_way: dict[int, Scope] = {}
+        self._senders: dict[int, Sender] = {}
+        self._refused: set[int] = set()
+        self._connections = (
+            Connections(idle=limits.idle_timeout, timeout=limits.request_timeout) if supported() else None
+        )
+
+    def enter(self, scope: Scope, receive: Receive) -> Receive:
+        """The `receive` to use for the request, which `leave` has to follow."""
+        name = id(scope)
+        self._under_way[name] = scope
+        timeout = self._limits.request_timeout
+        if not timeout or scope["method"] not in _WITH_BODY:
+            return receive
+        sender = self._senders[name] = Sender(receive, timeout)
+        return sender
+
+    def full(self, scope: Scope) -> bool:
+        """Whether a request that has entered is one too many. Who asks how the server does is always told."""
+        if len(self._under_way) - len(self._refused) <= self._most or scope["path"] in HEALTH_PATHS:
+            return False
+        # It does not count, though it may go on sending for a while.
+        self._refused.add(id(scope))
+        self._limits.on_refusal("concurrency")
+        return True
+
+    def leave(self, scope: Scope) -> None:
+        name = id(scope)
+        del self._under_way[name]
+        self._senders.pop(name, None)
+        self._refused.discard(name)
+
+    async def watch(self) -> None:
+        """Cut what takes too long, for ever."""
+        spans = [span for span in (self._limits.request_timeout, self._limits.idle_timeout) if span]
+        if not spans:
+            return
+        pause = min(max(min(spans) / 4, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+        while True:
+            await asyncio.sleep(pause)
+            self._look_at_senders()
+            if self._connections is not None:
+                await self._look_at_connections(self._connections)
+
+    def _look_at_senders(self) -> None:
+        now = time.monotonic()
+        for sender in list(self._senders.values()):
+            if sender.overdue(now):
+                self._limits.on_refusal("slow_sender")
+                sender.cut()
+
+    async def _look_at_connections(self, connections: Connections) -> None:
+        ports = set(map(_port, self._under_way.values()))
+        # Behind a server that puts the client of a proxy in its place, it cannot be told which connection is meant.
+        all_busy = 0 in ports
+        try:
+            cuts = await asyncio.to_thread(connections.look, time.monotonic(), ports, all_busy=all_busy)
+        except OSError as error:
+            # Without a file to spare the next look may do better, when some of those held now have ended.
+            _log.warning("the connections could not be looked at: %s", error.strerror)
+            return
+        for cut in cuts:
+            _log.debug("cut a connection: %s", cut)
+            if cut == "slow_reader":
+                self._limits.on_refusal(cut)
+
+
+def _port(scope: Scope) -> int:
+    """At the other end of the connection; 0 when it is not known."""
+    client = scope.get("client")
+    return int(client[1] or 0) if client else 0  # Granian has a text
