@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -12,7 +13,9 @@ import pytest
 
 from objectstore.auth.scopes import SCOPES
 from objectstore.auth.store import TokenFile
+from objectstore.config.settings import load_settings
 from objectstore.core.rates import parse_rate
+from objectstore.server.limits import limits_of
 from peer import Server, running
 
 RATES = {
@@ -50,6 +53,14 @@ def tokens(server: Server) -> dict[str, str]:
             break
         assert time.monotonic() < deadline
     return made
+
+
+def test_workers_without_a_storage_to_share_divide_the_limit_and_say_so(caplog: pytest.LogCaptureFixture) -> None:
+    limits = limits_of(load_settings(workers=4, rate_limit=parse_rate("10/second"), max_concurrent_requests=10))
+    verdicts = [asyncio.run(limits.limiter.take("token", limits.rate)) for _ in range(3)]
+    assert [verdict is not None and not verdict.wait for verdict in verdicts] == [True, True, False]
+    assert limits.concurrent == 3
+    assert "each of the 4 workers allows a share of the rate limit 10/second" in caplog.text
 
 
 def test_what_is_left_is_told_with_every_answer_and_when_to_come_again_with_a_refusal(

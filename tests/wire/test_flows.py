@@ -16,6 +16,7 @@ from objectstore.errors import (
     InternalError,
     NotFound,
     ObjectStoreError,
+    Overloaded,
     PreconditionFailed,
     RateLimited,
     Unavailable,
@@ -45,6 +46,7 @@ INFO = ObjectInfo(
 )
 PATIENT = Retries(limit=3, delay=1.0)
 STORED = Reply(200, {}, dump(record(INFO)), NOW)
+FOUND = Reply(200, dict(format_info(INFO)), b"", NOW)
 LOST = ConnectionFailed("the connection was lost", sent=True)
 UNSENT = ConnectionFailed("cannot connect", sent=False)
 
@@ -52,6 +54,15 @@ UNSENT = ConnectionFailed("cannot connect", sent=False)
 def failed(error: ObjectStoreError, status: int = 0) -> Reply:
     told, fields, body = format_error(error)
     return Reply(status or told, dict(fields), body, NOW)
+
+
+def with_wait(error: Overloaded, seconds: float) -> Overloaded:
+    error.retry_after = seconds
+    return error
+
+
+def get() -> Flow[Reply]:
+    return flows.deliver(Send(requests.head_object("k")), PATIENT)
 
 
 def play(flow: Flow[T], *results: object) -> tuple[list[Step], T]:
@@ -91,6 +102,25 @@ def test_backoff_doubles_and_is_all_jitter() -> None:
 def test_the_time_that_the_server_names_is_kept_to() -> None:
     steps, _ = play(put(), failed(RateLimited("slowly", retry_after=5)), STORED)
     assert pauses(steps) == [Pause(5.0, 0)]
+
+
+@pytest.mark.parametrize("error", [RateLimited("slowly", retry_after=20), with_wait(Overloaded(), 20)])
+def test_being_told_to_wait_uses_up_no_retry_but_has_an_end(error: ObjectStoreError) -> None:
+    steps, reply = play(get(), *[failed(error)] * 10)
+    assert pauses(steps) == [Pause(20.0, 0)] * 9  # three minutes, for three retries
+    assert reply.status == failed(error).status
+    steps, _ = play(get(), *[failed(error)] * 5, LOST, LOST, failed(error), LOST, FOUND)
+    assert len(pauses(steps)) == 9
+
+
+def test_to_wait_no_time_again_and_again_has_an_end_too() -> None:
+    steps, _ = play(get(), *[failed(RateLimited("slowly", retry_after=0))] * 181)
+    assert pauses(steps) == [Pause(0.0, 0)] * 180
+
+
+def test_who_does_not_retry_does_not_wait() -> None:
+    _, reply = play(flows.deliver(Send(requests.head_object("k")), Retries(limit=0)), failed(RateLimited("slowly")))
+    assert reply.status == 429
 
 
 @pytest.mark.parametrize("retry", [10, 1000, 10**6])

@@ -27,6 +27,7 @@ from objectstore.wire.links import SignedLink
 from objectstore.wire.replies import BegunUpload, Deleted, Page, Reply, UnfinishedUpload, UploadedPart
 from objectstore.wire.requests import MAX_BATCH, Piece, Request, Source
 from objectstore.wire.retries import (
+    Attempts,
     ConnectionFailed,
     Pause,
     Retries,
@@ -282,28 +283,28 @@ def deliver(step: Send | Open, retries: Retries) -> Flow[Reply]:
     """The reply to a request, which is sent again as often as that is allowed, safe and promising."""
     request = step.request
     repeated = False
-    retry = 0
+    attempts = Attempts(retries)
     while True:
         try:
             reply: Reply = yield step
         except ConnectionFailed as failure:
             if failure.sent and not request.idempotent:
                 raise _unknown(request, str(failure)) from failure
-            pause = pause_before(retry, retries) if may_repeat(request) else None
+            tried = attempts.retried
+            pause = attempts.pause() if may_repeat(request) else None
             if pause is None:
-                raise Unavailable(_told(failure, retry, request)) from failure
+                raise Unavailable(_told(failure, tried, request)) from failure
             repeated |= failure.sent
         else:
             if is_final(reply.status):
                 return replace(reply, repeated=True) if repeated else reply
             error = replies.error_of(reply, request)
             promising = error is not None and worth_repeating(request, reply, error) and may_repeat(request)
-            pause = pause_before(retry, retries, error) if promising else None
+            pause = attempts.pause(error) if promising else None
             if pause is None:
                 return reply
             repeated |= not surely_untouched(reply)
         yield pause
-        retry += 1
 
 
 def _told(failure: ConnectionFailed, retry: int, request: Request) -> str:

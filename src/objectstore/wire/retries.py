@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
-from objectstore.errors import InternalError, ObjectStoreError, PreconditionFailed, Retryable, Unavailable
+from objectstore.errors import (
+    InternalError,
+    ObjectStoreError,
+    Overloaded,
+    PreconditionFailed,
+    RateLimited,
+    Retryable,
+    Unavailable,
+)
 from objectstore.wire.replies import Reply
 from objectstore.wire.requests import Request
 
 MAX_PAUSE: Final = 60.0  # seconds; a server that asks for more is not waited for
+_LEAST_WAIT: Final = 1.0  # seconds that a wait counts for at least, so that their number is bounded
 _UNTOUCHED: Final = frozenset({429})  # surely nothing was done
 _REFUSED: Final = frozenset({408, 429, 503})  # the answer says that nothing was done, though a proxy may be wrong
 
@@ -61,6 +70,31 @@ def pause_before(retry: int, retries: Retries, failure: ObjectStoreError | None 
     if named is None:
         return Pause(0, min(MAX_PAUSE, retries.delay * 2.0 ** min(retry, 64)))
     return Pause(named, 0) if named <= MAX_PAUSE else None
+
+
+@dataclass(slots=True)
+class Attempts:
+    """The tries at one request.
+
+    A server that is well, and tells those who come too often when to come again, uses up none of them: of many clients
+    at one limit some are told so again and again. It is waited for as long, all in all, as all retries might take.
+    """
+
+    retries: Retries
+    retried: int = 0
+    _waited: float = field(default=0.0, init=False)  # seconds, as such servers said
+
+    def pause(self, failure: ObjectStoreError | None = None) -> Pause | None:
+        """What to wait before the next try; None when there is to be none."""
+        if isinstance(failure, RateLimited | Overloaded) and failure.retry_after is not None:
+            waited = self._waited + max(failure.retry_after, _LEAST_WAIT)
+            if failure.retry_after <= MAX_PAUSE and waited <= self.retries.limit * MAX_PAUSE:
+                self._waited = waited
+                return Pause(failure.retry_after, 0)
+            return None
+        pause = pause_before(self.retried, self.retries, failure)
+        self.retried += 1
+        return pause
 
 
 def may_repeat(request: Request) -> bool:
