@@ -101,6 +101,15 @@ def serve(
             help="Who may do what. " + _variable("AUTH_TOKENS_FILE"),
         ),
     ] = None,
+    rate_limit: Annotated[
+        str | None,
+        typer.Option(
+            "--rate-limit",
+            metavar="RATE",
+            show_default="none",
+            help='What each token may, as in "100/second;5000/minute". ' + _variable("RATE_LIMIT"),
+        ),
+    ] = None,
     tls_cert: Annotated[
         Path | None, typer.Option("--tls-cert", metavar="FILE", help="Serve https, with this certificate (PEM).")
     ] = None,
@@ -140,6 +149,7 @@ def serve(
                 "WORKERS": workers,
                 "AUTH_TOKENS_FILE": tokens,
                 "LOG_LEVEL": log_level,
+                "RATE_LIMIT": rate_limit,
             }
         )
         tls = None if tls_cert is None or tls_key is None else Tls(certificate=tls_cert, key=tls_key)

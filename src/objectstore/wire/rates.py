@@ -17,5 +17,10 @@ def format_policy(rate: Rate) -> bytes:
 
 def format_left(rate: Rate, states: Iterable[tuple[int, float]]) -> bytes:
     """`RateLimit`: for each window requests left, and whole seconds until there are more."""
-    pairs = zip(rate, states, strict=True)
-    return ", ".join([f'"{window}";r={left};t={math.ceil(seconds)}' for window, (left, seconds) in pairs]).encode()
+    pairs = zip(_names(rate), states, strict=True)
+    return ", ".join([f'"{name}";r={left};t={math.ceil(seconds)}' for name, (left, seconds) in pairs]).encode()
+
+
+@lru_cache(maxsize=1024)
+def _names(rate: Rate) -> tuple[str, ...]:
+    return tuple(map(str, rate))
