@@ -3,7 +3,7 @@
 Its sliding windows follow the arithmetic of `sliding.py`. They begin with a first request, not with the clock, and
 Redis' own clock ends them, so those of the machines need not agree.
 
-Redis away must not take the server along. Each answer is waited for half a second at most; after a failure nobody
+Redis away must not take the server along. Each answer is waited for a second at most; after a failure nobody
 asks for a second, then one request tries; until that one has its answer, the others go on without.
 """
 
@@ -25,7 +25,7 @@ Failure: TypeAlias = Literal["open", "closed"]
 SCHEMES: Final = ("redis", "rediss")
 
 _log: Final = logging.getLogger("objectstore.limits")
-_PATIENCE: Final = 0.5  # seconds for an answer
+_PATIENCE: Final = 1.0  # seconds for an answer
 _PAUSE: Final = 1.0  # seconds without a question after a failure
 _SOON: Final = 0.05  # seconds: what is refused now may fit when the counts are looked at
 _CONNECTIONS: Final = 64
@@ -38,11 +38,19 @@ _EFFECTS: Final[dict[Failure, str]] = {
 class RedisLimiter:
     """A limiter whose counts many processes share."""
 
-    def __init__(self, url: str, failure: Failure, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        url: str,
+        failure: Failure,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        patience: float = _PATIENCE,  # seconds
+    ) -> None:
         """Connects to nothing yet. Raises ConfigurationError: the url is none, or what it needs is not installed."""
         self._place = _place(url)
         self._failure: Failure = failure
         self._clock = clock
+        self._patience = patience
         self._away = False
         self._ask_from = 0.0  # on `clock`, while it is away: when to ask again
         try:
@@ -58,9 +66,9 @@ class RedisLimiter:
             self._pool = BlockingConnectionPool.from_url(
                 url,
                 max_connections=_CONNECTIONS,
-                timeout=_PATIENCE,
-                socket_timeout=_PATIENCE,
-                socket_connect_timeout=_PATIENCE,
+                timeout=patience,
+                socket_timeout=patience,
+                socket_connect_timeout=patience,
                 # A connection that Redis closed while it was idle is no failure; one that cannot be made is.
                 retry=Retry(NoBackoff(), 1),
             )
@@ -82,7 +90,7 @@ class RedisLimiter:
             return None
         self._ask_from = self._clock() + _PAUSE
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(self._patience):
                 verdict = await self._ask(key, rate)
         except self._failures as error:
             self._note_failure(error)
