@@ -73,6 +73,24 @@ def test_errors_are_counted_by_code(server: Server) -> None:
         assert difference(server, "objectstore_errors_total", ask, code=code) == 1
 
 
+def test_what_the_engine_does_and_holds_is_told(server: Server) -> None:
+    before = scrape(server)
+    server.ask("PUT", "/objects/metrics/engine", bytes(100_000))
+    server.ask("PUT", "/objects/metrics/engine", bytes(100_001))
+    after = scrape(server)
+
+    def grown(name: str) -> float:
+        return after.value(name) - before.value(name)
+
+    assert grown("objectstore_engine_operations_total") >= 2
+    assert grown("objectstore_engine_commit_seconds_count") == grown("objectstore_engine_commits_total") >= 2
+    assert grown("objectstore_engine_group_size_sum") == grown("objectstore_engine_operations_total")
+    assert grown("objectstore_engine_sync_seconds_count") == 2
+    assert after.value("objectstore_engine_garbage_bytes") >= 100_000
+    assert after.value("objectstore_ready") == 1
+    assert after.value("objectstore_disk_free_bytes") > 0
+
+
 def test_no_key_and_no_token_is_in_a_scrape(server: Server) -> None:
     server.ask("PUT", "/objects/metrics/very-own-key", b"x")
     text = server.ask("GET", "/metrics").body.decode()

@@ -57,8 +57,8 @@ class Application(FastAPI):
         self._access_log = monitoring.access_log
         self._observer = Observer(tally, None if self._access_log is None else self._access_log.note)
         service.limits.on_refusal = self._observer.refused
-        self._metrics = self.state.metrics = Metrics(tally, service.backend, service.limits.limiter)
-        self.state.readiness = Readiness(service)
+        readiness = self.state.readiness = Readiness(service)
+        self._metrics = self.state.metrics = Metrics(tally, service.backend, service.limits.limiter, readiness.is_ready)
         self._admission = Admission(service)
         self._traffic = Traffic(service.limits)
         self._dataplane = DataPlane(service, self._admission)

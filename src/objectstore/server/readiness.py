@@ -67,6 +67,9 @@ class Readiness:
             raise NotReady("; ".join(failed), {name: check.told() for name, check in found.items()})
         return found
 
+    async def is_ready(self) -> bool:
+        return all(check.status != "failed" for check in (await self.checks()).values())
+
     async def _look(self) -> None:
         if self._asking is None:
             self._asking = asyncio.create_task(_ask(self._service.backend.check()))

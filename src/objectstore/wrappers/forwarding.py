@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from objectstore.backends.contract import Backend, Metered, Uploads
+from objectstore.backends.statistics import Level, Measured, levels_of, measured_of
 from objectstore.errors import ObjectStoreError, Unsupported
 from objectstore.values import (
     UNCONDITIONAL,
@@ -82,6 +83,12 @@ class Forwarding:
         if not isinstance(self._inner, Metered):
             raise Unsupported("this store does not count what is kept under a prefix")
         return await self._inner.usage(prefixes)
+
+    def measured(self) -> Sequence[Measured]:
+        return measured_of([self._inner])
+
+    async def levels(self) -> Sequence[Level]:
+        return await levels_of([self._inner])
 
     async def check(self) -> None:
         await self._inner.check()

@@ -17,6 +17,7 @@ from typing import Final, Self
 
 from objectstore.backends import reading
 from objectstore.backends.contract import Backend, Uploads
+from objectstore.backends.statistics import Level, Measured, levels_of, measured_of
 from objectstore.core.digests import ALGORITHMS
 from objectstore.errors import InvalidKey, NotFound, NotModified, ObjectStoreError, PreconditionFailed, UploadNotFound
 from objectstore.values import (
@@ -146,6 +147,12 @@ class Routing:
 
     async def list(self, query: ListQuery) -> ListPage:
         return await merged(query, [source for branch in self._branches.values() for source in branch.sources()])
+
+    def measured(self) -> Sequence[Measured]:
+        return measured_of(list(self._branches.values()))
+
+    async def levels(self) -> Sequence[Level]:
+        return await levels_of(list(self._branches.values()))
 
     async def check(self) -> None:
         for branch in self._branches.values():

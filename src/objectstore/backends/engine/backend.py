@@ -27,9 +27,11 @@ from objectstore.backends.engine.operations import Copy, Count, Delete, DeleteMa
 from objectstore.backends.engine.recent import Recent
 from objectstore.backends.engine.rows import Row, info_of, microseconds
 from objectstore.backends.engine.schema import Durability
+from objectstore.backends.engine.survey import Survey
 from objectstore.backends.engine.turns import Turns
 from objectstore.backends.engine.uploads import EngineUploads
 from objectstore.backends.engine.writer import Writer, WriterStats
+from objectstore.backends.statistics import Counted, Level, Measured
 from objectstore.core.attributes import check_attributes
 from objectstore.core.conditions import check_read
 from objectstore.core.quotas import bounded, check_quota
@@ -98,6 +100,7 @@ class EngineBackend:
         self._clock = clock
         self._step = step
         self._capabilities = Capabilities(name=_NAME, quotas=True, notes=(_RELAXED,) if durability == "relaxed" else ())
+        self._survey = Survey(self._directory)
         self._blobs = Blobs(self._directory, durability, step)
 
     @property
@@ -202,6 +205,23 @@ class EngineBackend:
         if len(counted) < len(set(prefixes)):
             return await self._writer.commit(Count(tuple(prefixes)))
         return [counted[prefix] for prefix in prefixes]
+
+    def measured(self) -> Sequence[Measured]:
+        stats = self._writer.stats
+        return [
+            Counted("engine_commits", stats.commits),
+            Counted("engine_operations", stats.operations),
+            self._writer.groups.spread("engine_group_size"),
+            self._writer.seconds.spread("engine_commit_seconds"),
+            self._blobs.syncs.spread("engine_sync_seconds"),
+            Counted("engine_garbage_collected", self._collector.collected),
+        ]
+
+    async def levels(self) -> Sequence[Level]:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._executor, self._survey.levels)
+        except (OSError, sqlite3.Error) as error:
+            raise translate(error) from error
 
     async def check(self) -> None:
         self._writer.check()

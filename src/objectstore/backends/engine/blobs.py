@@ -13,6 +13,7 @@ import errno
 import os
 import secrets
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -20,7 +21,9 @@ from typing import Final
 from objectstore.backends.engine import steps
 from objectstore.backends.engine.directory import FILE_MODE, FOLDER_MODE, Directory, nearly_full, sync_folder, try_lock
 from objectstore.backends.engine.schema import Durability
+from objectstore.backends.statistics import Distribution
 
+SYNCS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)  # seconds
 BATCH_SIZE: Final = 256
 BATCH_SUFFIX: Final = ".batch"
 
@@ -38,6 +41,7 @@ class Blobs:
         self.staging = directory.staging  # this process's folder in it, once open
         self.step = step
         self.durable = durability == "full"
+        self.syncs = Distribution(SYNCS)  # seconds that each took
         self._lock = threading.Lock()
         self._process = -1  # fd whose lock says that this process lives
         self._batch = ""
@@ -123,7 +127,9 @@ class StagedBlob:
         step = self._blobs.step
         step(steps.AFTER_WRITE)
         if self._blobs.durable:
+            began = time.perf_counter()
             os.fdatasync(self._fd)
+            self._blobs.syncs.add(time.perf_counter() - began)
         step(steps.AFTER_SYNC)
         self._close()
         path = self._blobs.directory.blob(self.id)

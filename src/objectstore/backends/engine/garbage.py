@@ -49,6 +49,7 @@ class Collector:
         self._writer = writer
         self._executor = executor
         self._grace = grace
+        self.collected = 0  # blobs, since this process has it open
         self._now = now
         self._step = step
 
@@ -77,6 +78,7 @@ class Collector:
             await self._writer.commit(ForgetGarbage(garbage))
             self._step(steps.AFTER_FORGET)
             collected += len(blobs)
+            self.collected += len(blobs)
         return collected
 
     def _unlink(self, blobs: list[str]) -> bool:

@@ -25,6 +25,7 @@ from objectstore.backends.engine.operations import Operation
 from objectstore.backends.engine.schema import CHECKPOINT_PAGES, PAGE_SIZE
 from objectstore.backends.engine.transaction import Transaction
 from objectstore.backends.engine.turns import Turns
+from objectstore.backends.statistics import Distribution
 from objectstore.errors import ObjectStoreError, StorageFull, Unavailable
 
 _MAX_OPERATIONS: Final = 512  # in one transaction
@@ -32,6 +33,9 @@ _MAX_WEIGHT: Final = 8 * 1024 * 1024  # bytes in one transaction
 _FREE_PAGES: Final = 1024 * 1024  # bytes free in the index that let it be written though the disk is nearly full
 
 NEARLY_FULL: Final = "the disk of the data directory is nearly full; delete something or add space"
+
+GROUPS: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
+SECONDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -113,6 +117,8 @@ class Writer:
         self._told = threading.Event()  # those who waited for the last commit have gone on
         self._closed = False
         self._commits = self._operations = self._largest = 0
+        self.groups = Distribution(GROUPS)  # operations of each commit
+        self.seconds = Distribution(SECONDS)  # that each commit took: to append it to the log, and to sync that
         self._unchecked = 0  # about how many pages of the log are not in the database yet
         self.failed: str | None = None  # why nothing can be written any more
         self._thread = threading.Thread(target=self._run, name="objectstore-writer", daemon=True)
@@ -236,6 +242,7 @@ class Writer:
             self._roll_back()
             return
         changing = self._board.begin(transaction.changed_keys)
+        began = time.perf_counter()
         try:
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
@@ -245,6 +252,8 @@ class Writer:
             return
         finally:
             self._board.end(changing)
+        self.seconds.add(time.perf_counter() - began)
+        self.groups.add(len(group))
         self._unchecked += _pages_of(group)
         self._commits += 1
         self._operations += len(group)

@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
+from objectstore.backends.engine.blobs import SYNCS
+from objectstore.backends.engine.writer import GROUPS
+from objectstore.backends.engine.writer import SECONDS as SECONDS_OF_COMMITS
+
 Kind: TypeAlias = Literal["counter", "gauge", "histogram"]
 Labels: TypeAlias = tuple[str, ...]  # values, in the order of the family's names
 
@@ -65,6 +69,32 @@ REFUSALS: Final = Family(
 STORAGE_AWAY: Final = Family(
     "objectstore_rate_limit_storage_away", "gauge", "Workers that cannot reach the storage of the rate limits"
 )
+OPERATIONS: Final = (
+    Family("objectstore_engine_commits", "counter", "Commits of the index"),
+    Family("objectstore_engine_operations", "counter", "Changes committed; several share a commit"),
+    Family("objectstore_engine_group_size", "histogram", "Changes that shared a commit", (), GROUPS),
+    Family(
+        "objectstore_engine_commit_seconds",
+        "histogram",
+        "What a commit took: to append it to the log of the index, and to sync that",
+        (),
+        SECONDS_OF_COMMITS,
+    ),
+    Family("objectstore_engine_sync_seconds", "histogram", "What it took to sync the file of a large body", (), SYNCS),
+    Family("objectstore_engine_garbage_collected", "counter", "Files of overwritten and deleted bodies unlinked"),
+)
+LEVELS: Final = (
+    Family("objectstore_objects", "gauge", "Objects in the engine, as of a while ago when there are many"),
+    Family("objectstore_object_bytes", "gauge", "Bytes of these objects"),
+    Family("objectstore_uploads_open", "gauge", "Uploads in parts begun and neither completed nor aborted"),
+    Family("objectstore_engine_garbage_files", "gauge", "Files that wait to be unlinked"),
+    Family("objectstore_engine_garbage_bytes", "gauge", "About how many bytes these have"),
+    Family("objectstore_engine_index_bytes", "gauge", "Size of the index"),
+    Family("objectstore_engine_log_bytes", "gauge", "Size of the log of the index (WAL)"),
+    Family("objectstore_disk_free_bytes", "gauge", "Room left on the disk of the data folder"),
+    Family("objectstore_disk_bytes", "gauge", "Size of the disk of the data folder"),
+)
+READY: Final = Family("objectstore_ready", "gauge", "1 when /health/ready is of success, else 0")
 CPU: Final = Family("process_cpu_seconds", "counter", "CPU time of all workers, user and system")
 MEMORY: Final = Family("process_resident_memory_bytes", "gauge", "Resident memory of all workers")
 VIRTUAL: Final = Family("process_virtual_memory_bytes", "gauge", "Virtual memory of all workers")
@@ -86,6 +116,9 @@ FAMILIES: Final[tuple[Family, ...]] = (
     BACKEND_ERRORS,
     REFUSALS,
     STORAGE_AWAY,
+    READY,
+    *OPERATIONS,
+    *LEVELS,
     CPU,
     MEMORY,
     VIRTUAL,

@@ -29,6 +29,7 @@ from typing import Any, Final, Self, TypeVar
 
 from objectstore.backends.contract import Backend, Uploads
 from objectstore.backends.reading import chunks, read_all
+from objectstore.backends.statistics import Level, Measured, levels_of, measured_of
 from objectstore.core import streams
 from objectstore.core.conditions import check_read
 from objectstore.core.ranges import resolve
@@ -143,6 +144,12 @@ class Caching(Forwarding):
     async def copy(self, source: str, target: str, options: CopyOptions = COPY) -> ObjectInfo:
         async with self.changing([target]):
             return await super().copy(source, target, options)
+
+    def measured(self) -> Sequence[Measured]:
+        return measured_of([self._inner, self._cache])
+
+    async def levels(self) -> Sequence[Level]:
+        return await levels_of([self._inner, self._cache])
 
     async def head(self, key: str) -> ObjectInfo:
         entry = None

@@ -38,6 +38,7 @@ from typing import Final, Self, TypeVar
 from objectstore.backends.contract import Backend, Uploads
 from objectstore.backends.finishing import to_its_end
 from objectstore.backends.reading import chunks
+from objectstore.backends.statistics import Level, Measured, levels_of, measured_of
 from objectstore.core.conditions import check_source, check_write
 from objectstore.core.streams import sized
 from objectstore.errors import Corrupted, NotFound, ObjectStoreError, Unavailable, Unsupported
@@ -192,6 +193,12 @@ class Mirroring:
         if not self.capabilities.listing:
             raise Unsupported(f"a store of this {self._name} cannot list")
         return await list_children(self.children, query)
+
+    def measured(self) -> Sequence[Measured]:
+        return measured_of([child.backend for child in self.children])
+
+    async def levels(self) -> Sequence[Level]:
+        return await levels_of([child.backend for child in self.children])
 
     async def check(self) -> None:
         for child in self.children:
