@@ -209,6 +209,8 @@ def test_keys_are_what_they_are(fs: ObjectStoreFileSystem, base: str) -> None:
     assert sorted(walked) == sorted(keys)
     assert fs.ls(f"{base}/a", detail=False) == [f"{base}/a/..", f"{base}/a//", f"{base}/a/b"]
     assert fs.ls(f"{base}/a//", detail=False) == [f"{base}/a//b", f"{base}/a//c"]
+    assert fs.find(base, maxdepth=1) == [f"{base}/{end}" for end in ("%41", "a", "s p", "é#?")]
+    assert fs.find(base, withdirs=True, detail=True)[f"{base}/a"]["type"] == "file"
     assert fs.isfile(f"{base}/m/")
     assert fs.cat_file(f"{base}/m/") == f"{base}/m/".encode()
 

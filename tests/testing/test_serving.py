@@ -144,6 +144,17 @@ def test_a_limit_of_size_is_that_of_a_real_server() -> None:
         server.store.put("key", bytes(11))
 
 
+def test_a_limit_of_rate_is_that_of_a_real_server() -> None:
+    with serve(rate_limit="2/hour") as server, RestStore.create(server.url, server.token, max_retries=0) as store:
+        for _ in range(2):
+            assert not store.exists("key")
+        with pytest.raises(RateLimited) as refused:
+            store.exists("key")
+    assert refused.value.retry_after
+    with pytest.raises(ValueError, match="rate"):
+        serve(rate_limit="often")
+
+
 @pytest.mark.parametrize("status", [429, 500, 502, 503])
 def test_a_refused_request_is_tried_again_by_our_client(server: ObjectStoreServer, status: int) -> None:
     rule = server.disturb(Refuse(status, retry_after=0), times=2)

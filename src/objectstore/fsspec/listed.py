@@ -118,11 +118,13 @@ class Listed(Connected):
         root = prefix_of(path)
         found: dict[str, dict[str, Any]] = {}
         if maxdepth is None:
-            async for page in self._pages(root + prefix):
-                for info in page.objects:
-                    if withdirs:
-                        found |= {one: folder(one) for one in folders_above(info.key, root) if one not in found}
-                    found[info.key] = describe(info)
+            async for page in self._pages(root + prefix, details=detail):
+                found |= (
+                    {info.key: describe(info) for info in page.objects} if detail else {key: {} for key in page.keys}
+                )
+                for key in page.keys if withdirs else ():
+                    # Of an object and a folder of one name it is the object, which comes first.
+                    found |= {one: folder(one) for one in folders_above(key, root) if one not in found}
         else:
             await self._find_within(root, prefix, maxdepth, found)
             if not withdirs:
@@ -136,9 +138,10 @@ class Listed(Connected):
 
     async def _find_within(self, root: str, stem: str, depth: int, found: dict[str, dict[str, Any]]) -> None:
         entries = await self._entries(root + stem)
-        found |= {entry["name"]: entry for entry in entries}
+        folders = {entry["name"]: entry for entry in entries if entry["type"] == "directory"}
+        found |= folders | {entry["name"]: entry for entry in entries if entry["type"] == "file"}
         if depth > 1:
-            below = [prefix_of(entry["name"]) for entry in entries if entry["type"] == "directory"]
+            below = [prefix_of(name) for name in folders]
             await self._each([self._find_within(one, "", depth - 1, found) for one in below])
 
     async def _glob(self, path: str, maxdepth: int | None = None, **options: Any) -> Any:
@@ -190,11 +193,11 @@ class Listed(Connected):
             return None
         return page.objects[0] if page.objects else None
 
-    async def _pages(self, prefix: str, delimiter: str = "") -> AsyncIterator[Any]:
+    async def _pages(self, prefix: str, delimiter: str = "", *, details: bool = True) -> AsyncIterator[Any]:
         cursor: str | None = None
         while True:
             with translated(prefix):
-                page = await self.client.list(prefix, delimiter=delimiter, cursor=cursor, details=True)
+                page = await self.client.list(prefix, delimiter=delimiter, cursor=cursor, details=details)
             yield page
             cursor = page.next_cursor
             if cursor is None:

@@ -25,8 +25,10 @@ from objectstore.backends.contract import Backend
 from objectstore.backends.engine.backend import EngineBackend
 from objectstore.backends.memory import MemoryBackend
 from objectstore.client import AsyncRestStore, RestStore
+from objectstore.core.rates import UNLIMITED, parse_rate
 from objectstore.errors import Unauthenticated
 from objectstore.server.application import Application
+from objectstore.server.limits import Limits
 from objectstore.server.service import Service
 from objectstore.testing.troubled import TRANSPORT, Troubled
 from objectstore.testing.troubles import Rule, Script, SeenRequest, Trouble
@@ -150,7 +152,9 @@ class _Uvicorn(uvicorn.Server):
 class ObjectStoreServer:
     """A server over real sockets; `serve` makes it, `with` or `async with` starts and ends it."""
 
-    def __init__(self, backend: Backend, token: str, max_object_size: int, certificate: Certificate | None) -> None:
+    def __init__(
+        self, backend: Backend, token: str, max_object_size: int, limits: Limits, certificate: Certificate | None
+    ) -> None:
         self._tokens = _Tokens()
         self._service = Service(
             backend=backend,
@@ -158,6 +162,7 @@ class ObjectStoreServer:
             max_object_size=max_object_size,
             upload_ttl=_TTL,
             links=Links(self._tokens, _Secret()),
+            limits=limits,
         )
         self._certificate = certificate
         self._script = Script()
@@ -339,6 +344,7 @@ def serve(
     backend: Backend | None = None,
     token: str | None = None,
     max_object_size: int = 1 << 40,
+    rate_limit: str | None = None,
     certificate: Certificate | None = None,
 ) -> ObjectStoreServer:
     """The real server, on a free port of 127.0.0.1, for a `with` or an `async with`.
@@ -353,6 +359,7 @@ def serve(
         backend: a backend to serve instead.
         token: the token that may do everything; None makes one.
         max_object_size: bytes; larger objects are refused.
+        rate_limit: of each token, as in `RATE_LIMIT`: "100/second".
         certificate: files of the certificate and its key, for TLS.
 
     Raises (when it starts):
@@ -362,7 +369,8 @@ def serve(
         raise TypeError("data and backend both say what is served: give one of them")
     if backend is None:
         backend = MemoryBackend() if data is None else EngineBackend(Path(data))
-    return ObjectStoreServer(backend, token or _new_token(), max_object_size, certificate)
+    limits = Limits(rate=UNLIMITED if rate_limit is None else parse_rate(rate_limit))
+    return ObjectStoreServer(backend, token or _new_token(), max_object_size, limits, certificate)
 
 
 def _new_token() -> str:
