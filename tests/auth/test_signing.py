@@ -110,6 +110,13 @@ def test_it_ends_within_a_second_with_a_deleted_token_and_does_not_come_back_wit
     assert site.allows(value) == "no"
 
 
+def test_it_ends_with_a_rotated_token(site: Site) -> None:
+    value = site.make(site.add("mail"))
+    site.file.rotate("mail", now=NOW)
+    site.later(0.9)
+    assert site.allows(value) == "no"
+
+
 def test_it_ends_with_the_scope_and_comes_back_with_it(site: Site) -> None:
     value = site.make(site.add("mail"))
     for scopes, allowed in ((["write"], "no"), (["read"], "mail")):

@@ -13,6 +13,7 @@ from objectstore.core.rates import WANTED, Window
 from objectstore.errors import ConfigurationError
 
 _URLS = "the URL of a server, as in https://data.example.org or https://example.org/store"
+_LIFETIMES = "more than 0 seconds, or a number with the unit s, m, h, d or w such as 12h, and at most 36500d"
 _ORIGINS = "origins separated by commas, as in https://app.example.org,http://localhost:5173, or *"
 
 
@@ -129,7 +130,7 @@ def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch, na
         ("METRICS_PUBLIC", "perhaps", "true or false"),
         *(("PUBLIC_URL", value, _URLS) for value in ("example.org", "ftp://a.org", "http://a.org/?b", "http://a b/")),
         *(("PUBLIC_URL", value, _URLS) for value in ("https://me@a.org", "http://a.org:x", "http://a.org/#b")),
-        ("LINK_MAX_TTL", "0", "more than 0 seconds, or a number with the unit s, m, h, d or w such as 12h"),
+        *(("LINK_MAX_TTL", value, _LIFETIMES) for value in ("0", "36501d", "long")),
         *(("CORS_ORIGINS", value, _ORIGINS) for value in ("a.org", "null", "*,https://a.org", "https://a.org/path")),
         ("RATE_LIMIT", "fast", f"a rate {WANTED}"),
         ("RATE_LIMIT", "10/second;20/second", f"a rate {WANTED}"),

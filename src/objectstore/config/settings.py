@@ -38,6 +38,14 @@ def _lifetime(value: Any) -> Any:
     return found
 
 
+def _link_lifetime(value: Any) -> Any:
+    found = _lifetime(value)
+    # Far from the end of the calendar, whatever the clock says.
+    if found > timedelta(days=36500):
+        raise ValueError
+    return found
+
+
 def _seconds(value: Any) -> Any:
     return parse_duration(value).total_seconds() if isinstance(value, str) else value
 
@@ -111,8 +119,8 @@ class Settings(BaseSettings):
         None, description="the URL of a server, as in https://data.example.org or https://example.org/store"
     )
     link_secret_file: Path | None = Field(None, description="the path of a file that holds a secret, or is to")
-    link_max_ttl: Annotated[timedelta, BeforeValidator(_lifetime)] = Field(
-        timedelta(days=7), description=f"more than 0 {_DURATION}"
+    link_max_ttl: Annotated[timedelta, BeforeValidator(_link_lifetime)] = Field(
+        timedelta(days=7), description=f"more than 0 {_DURATION}, and at most 36500d"
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)] = Field(
         (), description="origins separated by commas, as in https://app.example.org,http://localhost:5173, or *"
