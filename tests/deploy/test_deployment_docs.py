@@ -98,7 +98,7 @@ def test_every_variable_of_the_host_is_told() -> None:
 
 
 def test_the_defaults_that_are_told_are_those_of_the_compose_file() -> None:
-    for name, default in re.findall(r"\$\{(\w+):-([^}]+)\}", COMPOSE):
+    for name, default in re.findall(r"\$\{(\w+):-([^$}]+)\}", COMPOSE):
         told = re.findall(rf"^\| `{name}` \| (.*?) \|", TEXT, re.MULTILINE)[0]
         if not default.startswith(("files", "/dev/null")):
             assert told == f"`{default}`"

@@ -63,7 +63,8 @@ def s3() -> Iterator[Mapping[str, str]]:
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_the_image_serves(option: str, image: Image, s3: Mapping[str, str], tmp_path: Path) -> None:
-    composed = compose(tmp_path / "project", option, **(s3 if option == "C" else {}))
+    changed: Mapping[str, str] = {"default": {"WORKERS": "2"}, "C": s3}.get(option, {})
+    composed = compose(tmp_path / "project", option, **changed)
     tokens = composed.folder / "tokens.json"
     token = add_token(tokens, "api-user", scopes=("read", "write", "delete"))
     (composed.folder / "data").mkdir()
@@ -73,15 +74,16 @@ def test_the_image_serves(option: str, image: Image, s3: Mapping[str, str], tmp_
     port, log = free_port(), tmp_path / "log"
     with image.serving(port, log, environment=composed.environment, mounts=mounts) as process:
         server = Server(port, token, process, tmp_path)
-        assert server.ask("PUT", "/objects/a%2Fb", b"kept").status == 200
+        stored = server.ask("PUT", "/objects/a%2Fb", b"kept")
+        assert stored.status == 200, stored.body + log.read_bytes()
         assert server.ask("GET", "/objects/a/b").body == b"kept"
+        assert server.json("POST", "/links", {"key": "a/b"}).status == 201
         ready = server.ask("GET", "/health/ready").json
         assert ready["persistent"] is (option != "A")
         _, *command = image.configuration["Healthcheck"]["Test"]
         assert image.run(command, PORT=str(port)).returncode == 0
         if option == "default":
             other = add_token(tokens, "other")
-            assert server.json("POST", "/links", {"key": "a/b"}).status == 201
             assert soon(lambda: server.ask("GET", "/objects/a/b", token=other)).body == b"kept"
     if option == "default":
         assert (tmp_path / "objects" / "objectstore-data" / "FORMAT").exists()

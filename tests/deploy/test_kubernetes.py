@@ -66,7 +66,7 @@ def test_everything_set_is_a_setting() -> None:
 def test_paths_are_in_volumes() -> None:
     places = {one["mountPath"]: one.get("readOnly", False) for one in CONTAINER["volumeMounts"]}
     paths = {one["name"]: one["value"].rpartition("/")[0] for one in CONTAINER["env"]}
-    assert places[paths["DATA_DIR"]] is places[paths["LINK_SECRET_FILE"]] is False
+    assert places[paths["DATA_DIR"]] is False
     assert places[paths["AUTH_TOKENS_FILE"]] is True
     assert f'VOLUME ["{paths["DATA_DIR"]}"]' in DOCKERFILE
 

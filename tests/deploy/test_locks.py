@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator, Mapping
 from importlib.metadata import distribution
 from pathlib import Path
@@ -33,8 +34,21 @@ def pinned_here(name: str, environment: Mapping[str, str] | None = None) -> froz
     return frozenset(pin.partition("==")[0] for pin, marker, _ in found if counts(marker))
 
 
+def requirements(package: str) -> Iterator[str]:
+    if package != "objectstore":
+        yield from distribution(package).requires or ()
+        return
+    # Not what was true when it was installed here in place.
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    yield from project["dependencies"]
+    for extra, texts in project["optional-dependencies"].items():
+        for text in texts:
+            wanted, _, marker = text.partition(";")
+            yield f"{wanted}; extra == '{extra}'{f' and ({marker})' if marker else ''}"
+
+
 def needed(name: str, extras: tuple[str, ...]) -> Iterator[str]:
-    """What is installed for a package, by what the packages that are installed here say of themselves."""
+    """What is installed for a package, by what pyproject.toml and the packages that are installed here say."""
     seen: set[tuple[str, str]] = set()
     todo = [(name, extra) for extra in ("", *extras)]
     while todo:
@@ -43,8 +57,7 @@ def needed(name: str, extras: tuple[str, ...]) -> Iterator[str]:
             continue
         seen.add((package, extra))
         yield package
-        for text in distribution(package).requires or ():
-            wanted = Requirement(text)
+        for wanted in map(Requirement, requirements(package)):
             if wanted.marker is None or wanted.marker.evaluate({"extra": extra}):
                 todo += [(canonicalize_name(wanted.name), one) for one in ("", *wanted.extras)]
 
