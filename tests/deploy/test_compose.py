@@ -87,6 +87,11 @@ def test_the_variables_of_the_host(tmp_path: Path) -> None:
     assert composed.mounts["/app/storage.yaml"]["source"] == str(tmp_path.parent / "other.yaml")
 
 
+def test_the_port_may_be_for_this_machine_alone(tmp_path: Path) -> None:
+    port = compose(tmp_path, "default", HOST_PORT="127.0.0.1:9000").service["ports"][0]
+    assert (port["host_ip"], port["published"], port["target"]) == ("127.0.0.1", "9000", 8000)
+
+
 def test_every_setting_reaches_the_server(tmp_path: Path) -> None:
     wanted = {name.upper(): f"value of {name}" for name in Settings.model_fields} | {"S3_SECRET_KEY": "'a$b${c}'"}
     found = compose(tmp_path, "C", **{name: value for name, value in wanted.items() if name != "STORAGE_CONFIG"})
