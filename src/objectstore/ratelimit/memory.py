@@ -11,32 +11,20 @@ from typing import Final
 
 from objectstore.core.rates import Rate
 from objectstore.ratelimit.limiter import Verdict
-from objectstore.ratelimit.sliding import used, wait
+from objectstore.ratelimit.refill import Refill, left, share, taken, wait
 
 _KEPT: Final = 10_000  # keys that are kept without a look whether they still matter
 
 
-class _Counter:
+class _Capacity:
     """One window of one key."""
 
-    __slots__ = ("current", "number", "period", "previous", "quota")
+    __slots__ = ("full_at", "period", "refill")
 
-    def __init__(self, quota: float, period: float) -> None:
-        self.quota = quota
-        self.period = period
-        self.number = 0  # of the period under way
-        self.previous = 0.0
-        self.current = 0.0
-
-    def advance(self, now: float) -> float:
-        """Bring the counts to `now`; seconds that are left of the period."""
-        period = self.period
-        number = int(now // period)
-        if number != self.number:
-            self.previous = self.current if number == self.number + 1 else 0.0
-            self.current = 0.0
-            self.number = number
-        return (number + 1) * period - now
+    def __init__(self, period: int, refill: Refill, full_at: float) -> None:
+        self.period = period  # seconds
+        self.refill = refill
+        self.full_at = full_at  # on the clock of the limiter
 
 
 class MemoryLimiter:
@@ -45,7 +33,7 @@ class MemoryLimiter:
     def __init__(self, *, workers: int = 1, clock: Callable[[], float] = time.monotonic) -> None:
         self._workers = workers
         self._clock = clock
-        self._counters: dict[str, tuple[Rate, list[_Counter]]] = {}
+        self._known: dict[str, tuple[Rate, list[_Capacity]]] = {}
         self._look_at = _KEPT  # keys: as many are there when those that do not matter any more are thrown out
 
     @property
@@ -57,57 +45,42 @@ class MemoryLimiter:
 
     def count(self, key: str, rate: Rate) -> Verdict:
         """`take`, for those who cannot wait."""
-        known = self._counters.get(key)
-        counters = known[1] if known is not None and known[0] is rate else self._renew(key, rate)
+        known = self._known.get(key)
+        capacities = known[1] if known is not None and known[0] is rate else self._renew(key, rate)
         now = self._clock()
         longest = 0.0
-        for counter in counters:
-            left = counter.advance(now)
-            longest = max(longest, wait(counter.quota, counter.previous, counter.current, left, counter.period))
-        if longest == 0.0:
-            for counter in counters:
-                counter.current += 1.0
-        return Verdict(longest, tuple([_state(counter, now) for counter in counters]))
+        for one in capacities:
+            longest = max(longest, wait(one.refill, one.full_at, now))
+        if not longest:
+            for one in capacities:
+                one.full_at = taken(one.refill, one.full_at, now)
+        return Verdict(longest, tuple([_state(one, now) for one in capacities]))
 
     async def close(self) -> None:
-        self._counters.clear()
+        self._known.clear()
 
-    def _renew(self, key: str, rate: Rate) -> list[_Counter]:
-        """Counters for a rate that is new to the key; what was counted for windows of the same length goes on."""
-        if len(self._counters) >= self._look_at:
+    def _renew(self, key: str, rate: Rate) -> list[_Capacity]:
+        """Capacities for a rate that is new to the key; what was taken in windows of the same length is taken still."""
+        if len(self._known) >= self._look_at:
             self._forget()
-        old = {counter.period: counter for counter in self._counters.get(key, (rate, []))[1]}
-        counters = []
+        now = self._clock()
+        old = {one.period: one for one in self._known.get(key, (rate, []))[1]}
+        capacities = []
         for window in rate:
-            quota, period = shared(window.quota, window.period, self._workers)
-            counter = old.get(period) or _Counter(quota, period)
-            counter.quota = quota
-            counters.append(counter)
-        self._counters[key] = (rate, counters)
-        return counters
+            refill = share(window.quota, window.period, self._workers)
+            known = old.get(window.period)
+            owed = 0.0 if known is None else max(known.full_at - now, 0.0) / known.refill.interval  # requests
+            capacities.append(_Capacity(window.period, refill, now + owed * refill.interval))
+        self._known[key] = (rate, capacities)
+        return capacities
 
     def _forget(self) -> None:
         now = self._clock()
-        for key, (_, counters) in list(self._counters.items()):
-            if all(int(now // counter.period) > counter.number + 1 for counter in counters):
-                del self._counters[key]
+        self._known = {key: known for key, known in self._known.items() if any(one.full_at > now for one in known[1])}
         # Twice what is left, so that a look costs each new key no more than a constant.
-        self._look_at = max(_KEPT, 2 * len(self._counters))
+        self._look_at = max(_KEPT, 2 * len(self._known))
 
 
-def shared(quota: int, period: int, workers: int) -> tuple[float, float]:
-    """Quota and period for one of `workers`, which together keep to the whole.
-
-    A share below one request would never have room for any: then one request, in a time that is longer instead.
-    """
-    share = quota / workers
-    return (share, period) if share >= 1 else (1.0, period * workers / quota)
-
-
-def _state(counter: _Counter, now: float) -> tuple[int, float]:
-    period = counter.period
-    left = (counter.number + 1) * period - now
-    free = int(counter.quota - used(counter.previous, counter.current, left, period))
-    if free > 0:
-        return free, left
-    return 0, wait(counter.quota, counter.previous, counter.current, left, period)
+def _state(one: _Capacity, now: float) -> tuple[int, float]:
+    free = left(one.refill, one.full_at, now)
+    return free, max(one.full_at - now, 0.0) if free else wait(one.refill, one.full_at, now)

@@ -17,8 +17,8 @@ from objectstore.errors import (
 from objectstore.wire.replies import Reply
 from objectstore.wire.requests import Request
 
-MAX_PAUSE: Final = 60.0  # seconds; a server that asks for more is not waited for
-_LEAST_WAIT: Final = 1.0  # seconds that a wait counts for at least, so that their number is bounded
+MAX_PAUSE: Final = 60.0  # seconds, of those that a client chooses by itself
+MAX_NAMED: Final = 120.0  # seconds; a server that asks for more is not waited for. A limit by the minute asks for less
 _UNTOUCHED: Final = frozenset({429})  # surely nothing was done
 _REFUSED: Final = frozenset({408, 429, 503})  # the answer says that nothing was done, though a proxy may be wrong
 
@@ -69,7 +69,7 @@ def pause_before(retry: int, retries: Retries, failure: ObjectStoreError | None 
     named = failure.retry_after if isinstance(failure, Retryable) else None
     if named is None:
         return Pause(0, min(MAX_PAUSE, retries.delay * 2.0 ** min(retry, 64)))
-    return Pause(named, 0) if named <= MAX_PAUSE else None
+    return Pause(named, 0) if named <= MAX_NAMED else None
 
 
 @dataclass(slots=True)
@@ -86,9 +86,9 @@ class Attempts:
 
     def pause(self, failure: ObjectStoreError | None = None) -> Pause | None:
         """What to wait before the next try; None when there is to be none."""
-        if isinstance(failure, RateLimited | Overloaded) and failure.retry_after is not None:
-            waited = self._waited + max(failure.retry_after, _LEAST_WAIT)
-            if failure.retry_after <= MAX_PAUSE and waited <= self.retries.limit * MAX_PAUSE:
+        if isinstance(failure, RateLimited | Overloaded) and failure.retry_after:
+            waited = self._waited + failure.retry_after
+            if failure.retry_after <= MAX_NAMED and waited <= self.retries.limit * MAX_NAMED:
                 self._waited = waited
                 return Pause(failure.retry_after, 0)
             return None
