@@ -16,9 +16,9 @@ from types import TracebackType
 from typing import Final, Literal, Self, TypeAlias, TypeVar
 
 from objectstore.backends import reading
-from objectstore.backends.contract import Backend, Uploads
+from objectstore.backends.contract import Backend, Metered, Uploads
 from objectstore.core.streams import chunks
-from objectstore.errors import ObjectStoreError, Unavailable
+from objectstore.errors import ObjectStoreError, Unavailable, Unsupported
 from objectstore.values import (
     COMPLETE,
     UNCONDITIONAL,
@@ -37,6 +37,7 @@ from objectstore.values import (
     Streamed,
     Upload,
     UploadPage,
+    Usage,
 )
 
 T = TypeVar("T")
@@ -211,6 +212,12 @@ class Faulty:
 
     async def copy(self, source: str, target: str, options: CopyOptions = _COPY) -> ObjectInfo:
         return await self._script.call("copy", lambda: self._inner.copy(source, target, options))
+
+    async def usage(self, prefixes: Sequence[str]) -> Sequence[Usage]:
+        """Of the inner backend, which keeps quotas as the `capabilities` say; no fault comes in between."""
+        if not isinstance(self._inner, Metered):
+            raise Unsupported("this store does not count what is kept under a prefix")
+        return await self._inner.usage(prefixes)
 
     async def list(self, query: ListQuery) -> ListPage:
         return await self._script.call("list", lambda: self._inner.list(query))
