@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote, urlsplit
 
+from objectstore.client.tracecontext import trace_fields
 from objectstore.wire.headers import FieldList
 from objectstore.wire.requests import Request, framing
 
@@ -30,7 +31,7 @@ class Site:
         return self.prefix + request.target
 
     def fields(self, request: Request) -> FieldList:
-        return [*self._fields, *framing(request), *request.fields]
+        return [*self._fields, *framing(request), *request.fields, *trace_fields()]
 
 
 def parse_site(base_url: str, api_key: str | None) -> Site:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 from typing import Any, Final
@@ -54,6 +55,7 @@ class Application(FastAPI):
         if monitoring.metrics_public:
             self._public |= {METRICS_PATH}
         tally = Tally(monitoring.tally_folder)
+        self._tracing = monitoring.tracing
         self._access_log = monitoring.access_log
         self._observer = Observer(tally, None if self._access_log is None else self._access_log.note)
         service.limits.on_refusal = self._observer.refused
@@ -83,16 +85,23 @@ class Application(FastAPI):
             exchange = (exchange_of if for_objects else Exchange)(scope, receive, send, raw_path)
             began = self._observer.begin(exchange)
             try:
-                if self._traffic.full(scope):
-                    await exchange.refuse(Overloaded())
-                    await exchange.drain()
-                elif for_objects:
-                    await self._dataplane(exchange)
+                answer = (
+                    self._overloaded if self._traffic.full(scope) else self._dataplane if for_objects else self._route
+                )
+                if self._tracing is None:
+                    await answer(exchange)
                 else:
-                    await self._route(exchange)
+                    with self._tracing.request(exchange):
+                        await answer(exchange)
             finally:
                 self._traffic.leave(scope)
                 self._observer.end(exchange, began)
+
+    async def _overloaded(self, exchange: Exchange) -> None:
+        with contextlib.suppress(ObjectStoreError):
+            exchange.parse_fields()  # the client's own name for the request is in them
+        await exchange.refuse(Overloaded())
+        await exchange.drain()
 
     async def _route(self, exchange: Exchange) -> None:
         try:
@@ -151,4 +160,6 @@ class Application(FastAPI):
         await self._service.close()
         if self._access_log is not None:
             self._access_log.flush()
+        if self._tracing is not None:
+            await asyncio.to_thread(self._tracing.flush)
         await send({"type": "lifespan.shutdown.complete"})

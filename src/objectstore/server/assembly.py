@@ -20,6 +20,7 @@ from objectstore.server.limits import limits_of
 from objectstore.server.observation.accesslog import AccessLog
 from objectstore.server.observation.logs import form_of
 from objectstore.server.observation.monitoring import Monitoring
+from objectstore.server.observation.tracing import Traced, tracing
 from objectstore.server.service import Service
 
 
@@ -31,8 +32,10 @@ def assemble(settings: Settings | None = None) -> ASGIApp:
     """
     settings = load_settings() if settings is None else settings
     tokens = TokenStore(settings.auth_tokens_file)
+    backend = open_backend(settings)
+    traces = tracing()
     service = Service(
-        backend=open_backend(settings),
+        backend=backend if traces is None else Traced(backend, traces),
         tokens=tokens,
         max_object_size=settings.max_object_size,
         upload_ttl=settings.upload_ttl,
@@ -44,6 +47,7 @@ def assemble(settings: Settings | None = None) -> ASGIApp:
     monitoring = Monitoring(
         metrics_public=settings.metrics_public,
         access_log=_access_log(settings) if settings.access_log else None,
+        tracing=traces,
         tally_folder=settings.prometheus_multiproc_dir,
     )
     application = Application(service, docs_public=settings.docs_public, monitoring=monitoring)

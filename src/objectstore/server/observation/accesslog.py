@@ -15,8 +15,9 @@ from json.encoder import encode_basestring_ascii as quoted
 from typing import Final, TextIO
 
 from objectstore.server.exchange import Exchange
-from objectstore.server.observation.logs import Form, without_tokens
+from objectstore.server.observation.logs import Form
 from objectstore.server.observation.observer import CLIENT_GONE
+from objectstore.server.observation.secrecy import without_tokens
 
 _DELAY: Final = 0.1  # seconds
 _MOST: Final = 256  # lines that wait

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import logging.config
-import re
 import sys
 from collections.abc import Sequence
 from typing import Any, Final, Literal, TextIO, TypeAlias
@@ -16,16 +15,14 @@ from typing import Any, Final, Literal, TextIO, TypeAlias
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from objectstore.auth.links import redacted
-from objectstore.auth.tokens import ENTROPY, MARK
 from objectstore.config.settings import Settings
 from objectstore.server.observation.observer import CURRENT
+from objectstore.server.observation.secrecy import without_secrets
 from objectstore.server.observation.tracing import add_trace
 
 Form: TypeAlias = Literal["human", "json"]
 
 _FIRST: Final = ("time", "level", "logger", "event", "request_id", "token")
-_TOKEN: Final = re.compile(rf"\b{MARK}[A-Za-z0-9_-]{{{ENTROPY * 4 // 3},}}")
 _CONTROLS: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 _OURS: Final = "objectstore"
 _SERVERS: Final = ("uvicorn", "_granian")
@@ -96,12 +93,7 @@ class _Formatter(structlog.stdlib.ProcessorFormatter):
     """The last look at whatever is logged: by whom and for what reason ever, no secret gets through."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return redacted(without_tokens(super().format(record)))
-
-
-def without_tokens(text: str) -> str:
-    """The text with what looks like a token made unusable."""
-    return _TOKEN.sub(f"{MARK}…", text) if MARK in text else text
+        return without_secrets(super().format(record))
 
 
 def _of_request(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from objectstore.server.observation.accesslog import AccessLog
+from objectstore.server.observation.tracing import Tracing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,6 +16,7 @@ class Monitoring:
 
     metrics_public: bool = False  # whether /metrics answers without a token
     access_log: AccessLog | None = None
+    tracing: Tracing | None = None
     tally_folder: Path | None = None  # which all workers share; without one each tells of itself alone
 
 
