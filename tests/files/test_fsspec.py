@@ -11,7 +11,7 @@ import tarfile
 import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -296,8 +296,9 @@ def test_listings_are_not_kept_unless_asked_for(
         server.store.put(f"{base}/c", b"")
         assert len(keeping.ls(base)) == 2
         assert len(keeping.ls(base, refresh=True)) == 3
-        keeping.pipe_file(f"{base}/d/e", b"")  # by itself
-        assert keeping.ls(f"{base}/d", detail=False) == [f"{base}/d/a", f"{base}/d/e"]
+        assert len(keeping.ls(f"{base}/d")) == 1
+        keeping.pipe({f"{base}/d/": b"", f"{base}/d/e": b""})  # by itself
+        assert keeping.ls(f"{base}/d", detail=False) == [f"{base}/d/{name}" for name in ("", "a", "e")]
         keeping.rm(f"{base}/c")
         assert keeping.ls(base, detail=False) == [f"{base}/b", f"{base}/d"]
 
@@ -533,6 +534,39 @@ def test_an_error_stores_nothing(
         file.write(data)
     assert fs.exists(path)
     fs.rm(path)
+
+
+def test_an_error_of_what_closes_the_file_stores_nothing(fs: ObjectStoreFileSystem, base: str) -> None:
+    class Report:
+        """Tells of the error in a file that it opens when there is one."""
+
+        def __enter__(self) -> None:
+            self.file = fs.open(f"{base}/closed", "wb")
+
+        def __exit__(self, *error: object) -> None:
+            self.file.close()
+            with fs.open(f"{base}/report", "w") as report:
+                report.write(str(error[0]))
+
+    @contextmanager
+    def opened() -> Iterator[Any]:
+        file = fs.open(f"{base}/generated", "wb")
+        try:
+            yield file
+        finally:
+            file.close()
+
+    with pytest.raises(_ExpectedError), Report(), opened() as file:
+        _write_and_fail(file, b"1")
+    assert fs.find(base) == [f"{base}/report"]
+    with Report(), opened():
+        pass
+    handled = fs.open(f"{base}/handled", "wb")
+    try:
+        _write_and_fail(handled, b"1")
+    except _ExpectedError:
+        handled.close()
+    assert fs.find(base) == [f"{base}/{name}" for name in ("closed", "generated", "handled", "report")]
 
 
 def test_a_file_that_is_never_closed_stores_nothing(fs: ObjectStoreFileSystem, base: str) -> None:

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from objectstore.client.place import join_url, look_up, split_url
 from objectstore.core.coalescing import Span, coalesce
@@ -62,6 +64,12 @@ def test_the_folders_above_a_key_are_those_that_listings_show() -> None:
     assert folders_above("r/a//c", "r/") == ["r/a", "r/a//"]
     assert folders_above("r/c", "r/") == []
     assert folders_above("/c", "") == ["/"]
+
+
+@given(st.text("a/", min_size=1, max_size=9), st.sampled_from(["", "a/", "/"]))
+def test_a_key_is_below_each_of_its_folders_and_they_differ(key: str, root: str) -> None:
+    prefixes = [prefix_of(one) for one in folders_above(root + key, root)]
+    assert prefixes == [(root + key)[: at + 1] for at in range(len(root), len(root + key)) if (root + key)[at] == "/"]
 
 
 def test_some_keys_have_no_place_in_a_file_system() -> None:

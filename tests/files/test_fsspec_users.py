@@ -12,6 +12,7 @@ import duckdb
 import fsspec
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import xarray as xr
@@ -51,6 +52,23 @@ def test_pandas_reads_and_writes_parquet(url: str, options: dict[str, Any]) -> N
     TABLE.to_parquet(f"{url}/parts", partition_cols=["station"], storage_options=options)
     south = pd.read_parquet(f"{url}/parts", filters=[("station", "==", "south")], storage_options=options)
     assert south["depth"].tolist() == list(range(1, 1000, 2))
+
+
+class _Unwritable:
+    def __str__(self) -> str:
+        raise ArithmeticError
+
+
+def test_a_table_that_is_not_written_to_its_end_is_not_there(
+    url: str, options: dict[str, Any], fs: ObjectStoreFileSystem, base: str
+) -> None:
+    bad = pd.DataFrame({"a": [*["x" * 100] * 100_000, _Unwritable()]})
+    with pytest.raises(ArithmeticError):
+        bad.to_csv(f"{url}/a.csv", storage_options=options, chunksize=1000)
+    schema, batch = pa.schema([]), pa.Table.from_pandas(TABLE).to_batches()[0]
+    with pytest.raises(ValueError, match="schema"), pq.ParquetWriter(f"{base}/a", schema, filesystem=fs) as writer:
+        writer.write_batch(batch)
+    assert fs.find(base) == []
 
 
 def test_pyarrow_reads_a_dataset(fs: ObjectStoreFileSystem, base: str) -> None:

@@ -15,7 +15,7 @@ from fsspec.utils import stringify_path
 
 from objectstore.client import AsyncRestStore
 from objectstore.client.place import SCHEMES, Surroundings, join_url, look_up, split_url
-from objectstore.fsspec.paths import parent_of
+from objectstore.fsspec.paths import folders_above, parent_of
 
 T = TypeVar("T")
 _FAREWELL: Final = 1.0  # seconds for connections to close at the end of the program
@@ -169,10 +169,8 @@ class Connected(AsyncFileSystem):  # type: ignore[misc]  # fsspec has no types
             self.dircache.clear()
         else:
             path = self._strip_protocol(path)
-            while path:
-                self.dircache.pop(path, None)
-                path = parent_of(path)
-            self.dircache.pop("", None)
+            for one in ("", *folders_above(path, ""), path):
+                self.dircache.pop(one, None)
         super().invalidate_cache(path)
 
     async def _each(self, calls: list[Any], batch_size: int | None = None) -> None:

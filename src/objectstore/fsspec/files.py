@@ -11,7 +11,6 @@ from concurrent.futures import Future
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
-from fsspec.core import OpenFile
 from fsspec.spec import AbstractBufferedFile
 
 from objectstore.client.sources import Kept
@@ -32,8 +31,8 @@ class ObjectFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no t
     """An object being read, or written.
 
     What is written appears when the file is closed, at once and whole. A `with` that ends with an error stores
-    nothing, nor does a file that is never closed. Reads are of one version of the object: when it is overwritten
-    meanwhile, they fail.
+    nothing, be it of the file or of what closes it, nor does a file that is never closed. Reads are of one version of
+    the object: when it is overwritten meanwhile, they fail.
     """
 
     fs: ObjectStoreFileSystem
@@ -57,6 +56,7 @@ class ObjectFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no t
         conditions: Conditions = UNCONDITIONAL,
         kept: Kept | None = None,
     ) -> None:
+        self._before = sys.exception()
         self._conditions = ONLY_IF_ABSENT if mode == "xb" else conditions
         self._kept: Kept = kept or {}
         self._details = details
@@ -85,7 +85,7 @@ class ObjectFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no t
 
     def close(self) -> None:
         """Store what was written. Raises what storing it raised, and then nothing is stored."""
-        if not self.closed and self.mode != "rb" and _block_failed():
+        if not self.closed and self.mode != "rb" and _block_failed(self._before):
             self.drop()
         super().close()
 
@@ -221,11 +221,23 @@ class CompressedFile(io.BufferedIOBase):
         return position
 
 
-def _block_failed() -> bool:
-    """Whether the file is closed by `with fsspec.open(…)` whose block raised: `OpenFile` closes it without a word."""
+def _block_failed(before: BaseException | None) -> bool:
+    """Whether the file is closed because a `with` around it failed, other than by the error `before`.
+
+    `fsspec.open`, pandas and the writers of pyarrow close their files in the same way whether the block ended or
+    failed. What they were told of is in their frames.
+    """
+    error = sys.exception()
+    if error is None or error is before:
+        return False
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  nothing else tells
     while frame is not None:
-        if frame.f_code is OpenFile.__exit__.__code__:
-            return frame.f_locals["args"][0] is not None
+        if frame.f_code.co_name == "__exit__" and _was_told(frame, error):
+            return True
         frame = frame.f_back
     return False
+
+
+def _was_told(frame: FrameType, error: BaseException) -> bool:
+    values = frame.f_locals.values()
+    return any(value is error or (isinstance(value, tuple) and any(one is error for one in value)) for value in values)
