@@ -118,7 +118,7 @@ def test_the_clients_hand_their_trace_on(spans: InMemorySpanExporter) -> None:
     assert sent() is None
     with trace.get_tracer("test").start_as_current_span("caller") as caller:
         context = caller.get_span_context()
-        assert sent() == f"00-{context.trace_id:032x}-{context.span_id:016x}-01".encode()
+        assert sent() == f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}".encode()
     assert sent() is None
     assert [span.name for span in spans.get_finished_spans()] == ["caller"]
 
