@@ -17,6 +17,7 @@ from objectstore.errors import (
     InvalidParameter,
     MethodNotAllowed,
     ObjectStoreError,
+    QuotaExceeded,
     StorageFull,
     Unavailable,
 )
@@ -46,7 +47,7 @@ def log_trouble(method: str, error: ObjectStoreError) -> None:
     """Log the store's trouble, which the client is told of only in a word: why, and for a defect, where."""
     if isinstance(error, InternalError | Corrupted | ConfigurationError):
         _log.error("%s failed: %s", method, error, exc_info=error)
-    elif isinstance(error, Unavailable | StorageFull):
+    elif isinstance(error, Unavailable | StorageFull) and not isinstance(error, QuotaExceeded):
         _log.warning("%s failed: %s", method, error)
 
 

@@ -22,6 +22,7 @@ from objectstore.errors import (
     InternalError,
     NotModified,
     ObjectStoreError,
+    QuotaExceeded,
     Retryable,
     StorageFull,
 )
@@ -166,7 +167,9 @@ class ExceptionLogged(Logged):
     def note(self, call: Call, error: BaseException | None) -> None:
         if not isinstance(error, Exception) or isinstance(error, NotModified):
             return
-        if isinstance(error, ObjectStoreError) and not isinstance(error, _TROUBLE):
+        if isinstance(error, QuotaExceeded) or (
+            isinstance(error, ObjectStoreError) and not isinstance(error, _TROUBLE)
+        ):
             self.record(logging.WARNING, call, error)
         else:
             self.record(logging.ERROR, call, error, traceback=True)
