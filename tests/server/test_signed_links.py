@@ -323,7 +323,7 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Two workers behind one public URL."""
     folder: Path = tmp_path_factory.mktemp("several")
     settings = {"PUBLIC_URL": "https://data.example.org/store/", "LINK_MAX_TTL": "30d", "DOCS_PUBLIC": "false"}
-    with running(folder, "granian", workers=2, environment=settings) as running_server:
+    with running(folder, "uvicorn", workers=2, environment=settings) as running_server:
         yield running_server
 
 
