@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,20 +23,35 @@ from server.test_lifecycle import start_and_fail
 LIMIT = 100_000
 
 
+@dataclass(frozen=True)
+class Bounded:
+    """A server with two workers, and tokens with quotas that both have known from the start."""
+
+    server: Server
+    tokens: Mapping[str, str]
+
+
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running(tmp_path_factory.mktemp("quotas"), workers=2) as running_server:
-        yield running_server
+def bounded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bounded]:
+    folder = tmp_path_factory.mktemp("quotas")
+    file = folder / "bounded.json"
+    quotas = {name: Allowance(size=LIMIT) for name in ("one", "two", "shared", "client")}
+    quotas |= {"small": Allowance(size=10), "many": Allowance(size=LIMIT, objects=7)}
+    tokens = {
+        name: token_for(file, name, "shared/" if name == "small" else f"{name}/", quotas[name]) for name in quotas
+    }
+    everything = TokenFile(file).add("all", scopes=SCOPES, now=datetime.now(UTC), ttl=None)
+    with running(folder, workers=2, environment={"AUTH_TOKENS_FILE": str(file)}) as running_server:
+        yield Bounded(replace(running_server, token=everything), tokens)
 
 
-def token_for(server: Server, name: str, prefix: str, size: int | None = LIMIT, objects: int | None = None) -> str:
-    quota = Allowance(size=size, objects=objects)
-    file = TokenFile(server.folder / "tokens.json")
-    token = file.add(name, scopes=SCOPES, now=datetime.now(UTC), ttl=None, prefixes=[prefix], quota=quota)
-    deadline = time.monotonic() + 10
-    while any(server.ask("GET", "/uploads/x", token=token).status == 401 for _ in range(8)):
-        assert time.monotonic() < deadline
-    return token
+@pytest.fixture
+def server(bounded: Bounded) -> Server:
+    return bounded.server
+
+
+def token_for(file: Path, name: str, prefix: str, quota: Allowance) -> str:
+    return TokenFile(file).add(name, scopes=SCOPES, now=datetime.now(UTC), ttl=None, prefixes=[prefix], quota=quota)
 
 
 def usage(prefix: str, size: int, objects: int, parts_size: int = 0) -> dict[str, object]:
@@ -52,8 +68,8 @@ def assert_exceeded(answer: Answer, prefix: str, used: int) -> None:
     assert error == {"code": "quota_exceeded", **told}
 
 
-def test_what_exceeds_a_quota_is_refused_and_shown(server: Server) -> None:
-    token = token_for(server, "one", "one/")
+def test_what_exceeds_a_quota_is_refused_and_shown(server: Server, bounded: Bounded) -> None:
+    token = bounded.tokens["one"]
     assert server.ask("GET", "/usage", token=token).json == {"usage": [usage("one/", 0, 0)]}
     assert server.ask("PUT", "/objects/one/a", bytes(90_000), token=token).status == 200
     for body in (bytes(10_001), iter([bytes(10_000), b"x"])):
@@ -71,8 +87,8 @@ def test_what_exceeds_a_quota_is_refused_and_shown(server: Server) -> None:
     assert "PUT failed" not in (server.folder / "server.log").read_text()
 
 
-def test_parts_and_links_are_within_the_quota(server: Server) -> None:
-    token = token_for(server, "two", "two/")
+def test_parts_and_links_are_within_the_quota(server: Server, bounded: Bounded) -> None:
+    token = bounded.tokens["two"]
     assert_exceeded(server.json("POST", "/uploads", {"key": "two/a", "size": LIMIT + 1}, token=token), "two/", 0)
     begun = server.json("POST", "/uploads", {"key": "two/a"}, token=token).json
     parts = f"/uploads/{begun['upload_id']}/parts"
@@ -87,16 +103,16 @@ def test_parts_and_links_are_within_the_quota(server: Server) -> None:
     assert server.ask("GET", "/usage", token=token).json == {"usage": [usage("two/", 100_000, 2)]}
 
 
-def test_tokens_that_share_a_prefix_share_what_is_used(server: Server) -> None:
-    large, small = token_for(server, "large", "shared/"), token_for(server, "small", "shared/", size=10)
+def test_tokens_that_share_a_prefix_share_what_is_used(server: Server, bounded: Bounded) -> None:
+    large, small = bounded.tokens["shared"], bounded.tokens["small"]
     assert server.ask("PUT", "/objects/shared/a", bytes(20), token=large).status == 200
     assert server.ask("PUT", "/objects/shared/b", b"x", token=small).code == "quota_exceeded"
     assert server.ask("PUT", "/objects/shared/b", b"x", token=large).status == 200
     assert server.ask("PUT", "/objects/shared/a", bytes(20), token=small).status == 200
 
 
-def test_many_clients_at_once_do_not_exceed_it(server: Server) -> None:
-    token = token_for(server, "many", "many/", objects=7)
+def test_many_clients_at_once_do_not_exceed_it(server: Server, bounded: Bounded) -> None:
+    token = bounded.tokens["many"]
 
     def put(number: int) -> int:
         return server.ask("PUT", f"/objects/many/{number}", bytes(1000), token=token).status
@@ -108,8 +124,8 @@ def test_many_clients_at_once_do_not_exceed_it(server: Server) -> None:
     assert (found["objects"], found["bytes"], found["limits"]) == (7, 7000, {"bytes": LIMIT, "objects": 7})
 
 
-def test_a_client_is_told_by_an_error_of_its_own(server: Server) -> None:
-    token = token_for(server, "client", "client/")
+def test_a_client_is_told_by_an_error_of_its_own(server: Server, bounded: Bounded) -> None:
+    token = bounded.tokens["client"]
     with RestStore.create(server.url, token) as store:
         store.put("client/a", bytes(LIMIT))
         with pytest.raises(QuotaExceeded) as caught:
@@ -123,7 +139,11 @@ def test_a_client_is_told_by_an_error_of_its_own(server: Server) -> None:
 
 def test_a_store_that_keeps_no_quotas_does_not_ignore_them(tmp_path: Path) -> None:
     with running(tmp_path, environment={"DATA_DIR": ""}) as server:
-        token = token_for(server, "bound", "a/")
+        # It starts, as there is none yet.
+        token = token_for(tmp_path / "tokens.json", "bound", "a/", Allowance(size=LIMIT))
+        deadline = time.monotonic() + 10
+        while server.ask("GET", "/uploads/x", token=token).status == 401:
+            assert time.monotonic() < deadline
         begin = {"key": "a/k"}
         for answer in (
             server.ask("PUT", "/objects/a/k", b"x", token=token),
