@@ -78,6 +78,7 @@ class TestOfThisProcess:
             made = socket.create_connection(listener.getsockname(), timeout=20)
             accepted, peer = listener.accept()
             with made, accepted:
+                assert connections.look(0, (), all_busy=False) == []  # which finds out where is listened
                 assert connections.look(0, {peer[1]}, all_busy=False) == []
                 assert connections.look(100, {peer[1]}, all_busy=False) == []
                 assert connections.look(105, (), all_busy=False) == []

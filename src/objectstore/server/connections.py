@@ -86,6 +86,7 @@ class Connections:
         self._idle = idle
         self._timeout = timeout
         self._known: dict[tuple[object, ...], History] = {}
+        self._ports: set[int] = set()  # where this process listened when it was last looked
 
     def look(self, now: float, busy: Collection[int], *, all_busy: bool) -> list[Cut]:
         """Look at all of them and cut those that are held without use.
@@ -94,44 +95,41 @@ class Connections:
         """
         cuts: list[Cut] = []
         seen: dict[tuple[object, ...], History] = {}
-        for connection, peer in _accepted():
+        ports: set[int] = set()
+        for connection in _open_sockets():
             counts = _counts(connection)
             if counts is None:
+                if connection.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                    ports.add(connection.getsockname()[1])
                 continue
-            history = self._known.get(peer) or History(acked=counts.acked, active=now)
-            in_use = all_busy or peer[1] in busy
-            cut = judge(history, counts, now, busy=in_use, idle=self._idle, timeout=self._timeout)
-            if cut is None:
-                seen[peer] = history
-            else:
-                _abort(connection)
-                cuts.append(cut)
+            with contextlib.suppress(OSError):  # it has just ended
+                # Connections that this process has made, to a Redis perhaps, have ports of their own.
+                if connection.getsockname()[1] not in self._ports:
+                    continue
+                peer = connection.getpeername()
+                history = self._known.get(peer) or History(acked=counts.acked, active=now)
+                in_use = all_busy or peer[1] in busy
+                cut = judge(history, counts, now, busy=in_use, idle=self._idle, timeout=self._timeout)
+                if cut is None:
+                    seen[peer] = history
+                else:
+                    _abort(connection)
+                    cuts.append(cut)
+        self._ports = ports
         self._known = seen
         return cuts
 
 
-def _accepted() -> Iterator[tuple[socket.socket, tuple[object, ...]]]:
-    """Copies of the accepted sockets, each closed when the next is asked for, with the address of its other end."""
-    ports: set[int] = set()
-    others: list[int] = []
+def _open_sockets() -> Iterator[socket.socket]:
+    """Copies of the TCP sockets of this process, each closed when the next is asked for.
+
+    What has a number may be another one a moment later; each is judged by what it is.
+    """
     for path in _FILES.iterdir():
         found = _copy(int(path.name))
-        if found is None:
-            continue
-        with found:
-            if found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-                ports.add(found.getsockname()[1])
-            else:
-                others.append(int(path.name))
-    for number in others:
-        # What has this number may be another one by now; it is judged by what it is.
-        connection = _copy(number)
-        if connection is None:
-            continue
-        with connection, contextlib.suppress(OSError):
-            # Connections that this process has made, to a Redis perhaps, have ports of their own.
-            if connection.getsockname()[1] in ports:
-                yield connection, connection.getpeername()
+        if found is not None:
+            with found:
+                yield found
 
 
 def _copy(number: int) -> socket.socket | None:
