@@ -16,7 +16,7 @@ from deploy.image import Image, Mount, built
 from deploy.test_locks import pinned_here
 from peer import Answer, Server, add_token, free_port
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 ACCOUNT: Final = 1000
 
 
