@@ -6,6 +6,7 @@ import asyncio
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -285,6 +286,7 @@ def _options(*options: str) -> Callable[[Path], list[str]]:
         (_options("--workers", "0"), "--workers"),
         (_options("--log-level", "loud"), "LOG_LEVEL"),
         (_options("--server", "apache"), "granian"),
+        (_options("--rate-limit", "often"), "RATE_LIMIT='often': it has to be a rate such as 100/second"),
     ],
 )
 def test_what_cannot_work_is_said_in_a_line_before_anything_is_started(
@@ -297,6 +299,14 @@ def test_what_cannot_work_is_said_in_a_line_before_anything_is_started(
     told = answer.stderr.decode()
     assert message in told
     assert told.count("\n") == 1
+
+
+def test_a_storage_of_the_limits_that_is_none_is_said_once(tmp_path: Path) -> None:
+    url = {"RATE_LIMIT_STORAGE": "redis://:secret@host:99999"}
+    answer = invoke("serve", "--data", str(tmp_path / "data"), "--port", "0", env=environment() | url)
+    assert answer.returncode == 2
+    assert re.fullmatch("objectstore: RATE_LIMIT_STORAGE .* cannot be used: .*\n", answer.stderr.decode())
+    assert b"secret" not in answer.stderr
 
 
 def test_a_port_that_is_taken_is_refused(server: Served, tmp_path: Path) -> None:

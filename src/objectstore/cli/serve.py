@@ -180,6 +180,7 @@ def set_environment(given: Mapping[str, object]) -> None:
 def _serve(server: ServerName, tls: Tls | None) -> bool:
     from objectstore.config.build import open_backend
     from objectstore.config.settings import Settings, load_settings
+    from objectstore.server.limits import limiter_of
     from objectstore.server.quotas import check_kept
 
     async def check_store(settings: Settings) -> Capabilities:
@@ -187,6 +188,7 @@ def _serve(server: ServerName, tls: Tls | None) -> bool:
             return backend.capabilities
 
     settings = load_settings()
+    limiter_of(settings)  # which says what is wrong with it: here, and not again and again in each worker
     if tls is not None:
         check_tls(tls)
     capabilities = asyncio.run(check_store(settings))

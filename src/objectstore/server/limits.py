@@ -38,9 +38,16 @@ class Limits:
 
 
 def limits_of(settings: Settings) -> Limits:
-    """The limits that the settings describe. Raises ConfigurationError."""
+    """The limits that the settings describe, for one of the workers. Raises ConfigurationError."""
+    limiter = limiter_of(settings)
+    if isinstance(limiter, MemoryLimiter) and settings.workers > 1 and settings.rate_limit:
+        _log.warning(
+            "each of the %d workers allows a share of the rate limit %s; to have them share it, set RATE_LIMIT_STORAGE",
+            settings.workers,
+            format_rate(settings.rate_limit),
+        )
     return Limits(
-        limiter=_limiter(settings),
+        limiter=limiter,
         rate=settings.rate_limit,
         address_rate=settings.rate_limit_address,
         trusted_proxies=settings.trusted_proxies,
@@ -51,14 +58,8 @@ def limits_of(settings: Settings) -> Limits:
     )
 
 
-def _limiter(settings: Settings) -> Limiter:
-    if settings.rate_limit_storage != "memory://":
-        return RedisLimiter(settings.rate_limit_storage, settings.rate_limit_failure)
-    workers = settings.workers
-    if workers > 1 and settings.rate_limit:
-        _log.warning(
-            "each of the %d workers allows a share of the rate limit %s; to have them share it, set RATE_LIMIT_STORAGE",
-            workers,
-            format_rate(settings.rate_limit),
-        )
-    return MemoryLimiter(workers=workers)
+def limiter_of(settings: Settings) -> Limiter:
+    """What counts the requests; it connects to nothing yet. Raises ConfigurationError."""
+    if settings.rate_limit_storage == "memory://":
+        return MemoryLimiter(workers=settings.workers)
+    return RedisLimiter(settings.rate_limit_storage, settings.rate_limit_failure)
