@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -155,16 +156,22 @@ def test_each_worker_tells_of_all_also_of_those_that_died(tmp_path: Path, kind: 
                     assert found.value("objectstore_requests_total", **gets) == count
                     return found
                 assert time.monotonic() < deadline
+                time.sleep(0.05)
 
-        while len(list(tallies.glob("*.cells"))) < 2:
-            pass
+        def wait_for(true: Callable[[], bool]) -> None:
+            deadline = time.monotonic() + 30
+            while not true():
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+
+        wait_for(lambda: len(list(tallies.glob("*.cells"))) == 2)
         for _ in range(40):
             ask("/objects/none")
         settled(40)
         victim = int(next(tallies.glob("*.cells")).name.partition("-")[0])
         os.kill(victim, signal.SIGKILL)
-        while any(path.name.startswith(f"{victim}-") for path in tallies.iterdir()):
-            pass  # until the next worker has taken its figures over
+        # Until the next worker has taken its figures over.
+        wait_for(lambda: not any(path.name.startswith(f"{victim}-") for path in tallies.iterdir()))
         for _ in range(20):
             ask("/objects/none")
         assert settled(60).value("process_resident_memory_bytes") > 0
@@ -180,3 +187,15 @@ def test_serving_leaves_no_folder_behind(tmp_path: Path) -> None:
         assert list(folder.glob("*.cells"))
         served.stop()
     assert not folder.exists()
+
+
+def test_refusals_of_limits_are_counted_and_no_failures_of_the_store(tmp_path: Path) -> None:
+    with running(tmp_path, environment={"RATE_LIMIT": "2/day", "DATA_DIR": "", "METRICS_PUBLIC": "true"}) as server:
+        assert [server.ask("GET", "/objects").status for _ in range(5)] == [200, 200, 429, 429, 429]
+        found = scrape(server)
+    assert found.value("objectstore_limit_refusals_total", limit="token_rate") == 3
+    assert found.value("objectstore_errors_total", code="rate_limited") == 3
+    assert found.value("objectstore_rate_limit_storage_away") == 0
+    assert found.total("objectstore_backend_errors_total") == 0
+    log = [json.loads(line) for line in (tmp_path / "server.log").read_text().splitlines()]
+    assert [one["token"] for one in log if one.get("status") == 429] == ["all"] * 3

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import socket
 import subprocess
+import sysconfig
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -12,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from backends.cloud.s3_servers import ACCESS_KEY, SECRET_KEY, S3Server
 from backends.redis_server import running_redis
 from objectstore.auth.store import TokenStore
 from objectstore.backends.memory import MemoryBackend
@@ -19,7 +23,8 @@ from objectstore.errors import NotReady, StorageFull
 from objectstore.server.readiness import Readiness
 from objectstore.server.service import Service
 from objectstore.wrappers.forwarding import Forwarding
-from peer import Answer, Server, running
+from peer import Answer, Server, free_port, running
+from server.scraped import scrape
 
 
 class Asked(Forwarding):
@@ -125,6 +130,7 @@ def ready(server: Server, status: int) -> Answer:
     deadline = time.monotonic() + 60
     while (answer := server.ask("GET", "/health/ready", token=None)).status != status:
         assert time.monotonic() < deadline, answer
+        time.sleep(0.05)
     return answer
 
 
@@ -188,6 +194,53 @@ def test_a_folder_that_may_not_be_written_to_is_told(tmp_path: Path) -> None:
         ready(server, 200)
 
 
+def accepts(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextlib.contextmanager
+def rclone(port: int, folder: Path) -> Iterator[S3Server]:
+    program = Path(sysconfig.get_path("scripts")) / "rclone"
+    command = [str(program), "serve", "s3", "--auth-key", f"{ACCESS_KEY},{SECRET_KEY}", "--config", ""]
+    command += ["--addr", f"127.0.0.1:{port}", str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            while not accepts(port):
+                pass
+            S3Server(f"http://127.0.0.1:{port}").make_bucket("bucket")
+            yield S3Server(f"http://127.0.0.1:{port}")
+        finally:
+            process.kill()
+
+
+S3 = """
+stores:
+  s3:
+    type: BucketStore
+    config: {{bucket_name: bucket, endpoint_url: "{url}", s3_access_key: {key}, s3_secret_key: {secret}}}
+main: s3
+"""
+
+
+def test_a_bucket_that_is_away_is_told_and_so_is_its_return(tmp_path: Path) -> None:
+    port = free_port()
+    (tmp_path / "bucket").mkdir()
+    described = tmp_path / "storage.yaml"
+    described.write_text(S3.format(url=f"http://127.0.0.1:{port}", key=ACCESS_KEY, secret=SECRET_KEY))
+    with contextlib.ExitStack() as server_is_there:
+        server_is_there.enter_context(rclone(port, tmp_path / "bucket"))
+        with running(tmp_path, environment={"DATA_DIR": "", "STORAGE_CONFIG": str(described)}) as server:
+            assert ready(server, 200).json["backend"] == "BucketStore"
+            server_is_there.close()
+            began = time.monotonic()
+            assert ready(server, 503).json["error"]["checks"]["store"]["code"] == "unavailable"
+            assert time.monotonic() - began < 30
+            assert server.ask("GET", "/health", token=None).status == 200
+            with rclone(port, tmp_path / "bucket"):
+                ready(server, 200)
+
+
 def test_a_redis_that_is_away_is_told_and_so_is_its_return(tmp_path: Path) -> None:
     with running_redis() as redis:
         described = tmp_path / "storage.yaml"
@@ -196,5 +249,10 @@ def test_a_redis_that_is_away_is_told_and_so_is_its_return(tmp_path: Path) -> No
             ready(server, 200)
             redis.kill()
             assert ready(server, 503).json["error"]["checks"]["store"]["code"] == "unavailable"
+            assert server.ask("GET", "/objects/k").status == 503
+            found = scrape(server)
+            failed = {"error": "unavailable", "route": "/objects/{key}", "method": "GET"}
+            assert found.value("objectstore_backend_errors_total", **failed) == 1
+            assert found.value("objectstore_ready") == 0
             redis.start()
             ready(server, 200)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import shutil
 import tempfile
@@ -10,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
+
+_log: Final = logging.getLogger("objectstore.server")
 
 _VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 _PREFIX: Final = "objectstore-tallies-"
@@ -26,10 +29,15 @@ def shared_tallies() -> Iterator[None]:
     if os.environ.get(_VARIABLE):
         yield
         return
-    parent = _MEMORY if os.access(_MEMORY, os.W_OK | os.X_OK) else Path(tempfile.gettempdir())
-    _sweep(parent)
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-    lock = _locked(folder)
+    try:
+        parent = _MEMORY if os.access(_MEMORY, os.W_OK | os.X_OK) else Path(tempfile.gettempdir())
+        _sweep(parent)
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+        lock = _locked(folder)
+    except OSError as error:
+        _log.warning("there is no place for what workers count, so each tells /metrics of itself alone: %s", error)
+        yield
+        return
     os.environ[_VARIABLE] = str(folder)
     try:
         yield
