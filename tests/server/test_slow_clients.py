@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from objectstore import RestStore
 from objectstore.server.connections import supported
 from peer import Server, running
 
@@ -22,7 +23,12 @@ ESTABLISHED = 1
 @pytest.fixture(scope="module", params=["uvicorn", "granian"])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder: Path = tmp_path_factory.mktemp(request.param)
-    limits = {"REQUEST_TIMEOUT": "1", "IDLE_TIMEOUT": "1", "MAX_CONCURRENT_REQUESTS": str(MOST)}
+    limits = {
+        "REQUEST_TIMEOUT": "1",
+        "IDLE_TIMEOUT": "1",
+        "MAX_CONCURRENT_REQUESTS": str(MOST),
+        "METRICS_PUBLIC": "true",
+    }
     with running(folder, request.param, environment=limits) as running_server:
         assert running_server.ask("PUT", "/objects/large", bytes(24 * MIB)).status == 200
         yield running_server
@@ -145,6 +151,22 @@ def test_nobody_holds_a_connection_by_being_slow(server: Server) -> None:
     assert ended == dict.fromkeys(ended, True)
     assert server.ask("HEAD", "/objects/half").status == 404
     assert "Traceback" not in (server.folder / "server.log").read_text()
+
+
+@pytest.mark.skipif(not supported(), reason="only Linux tells what went over a connection")
+def test_a_reader_that_was_cut_goes_on_where_it_was(server: Server) -> None:
+    def cuts() -> bytes:
+        lines = server.ask("GET", "/metrics", token=None).body.splitlines()
+        return next((line for line in lines if b'limit="slow_reader"' in line), b"")
+
+    before = cuts()
+    with RestStore.create(server.url, server.token) as store, store.stream("large") as reader:
+        size = len(next(iter(reader)))
+        deadline = time.monotonic() + 20
+        while cuts() == before:  # as when each piece takes long to work on
+            assert time.monotonic() < deadline
+        size += sum(map(len, reader))
+    assert size == 24 * MIB
 
 
 def test_a_request_that_takes_its_time_is_waited_for(server: Server) -> None:

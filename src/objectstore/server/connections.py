@@ -113,7 +113,7 @@ class Connections:
                 if cut is None:
                     seen[peer] = history
                 else:
-                    _abort(connection)
+                    _end(connection, cut)
                     cuts.append(cut)
         self._ports = ports
         self._known = seen
@@ -155,9 +155,10 @@ def _counts(connection: socket.socket) -> Counts | None:
     return Counts(acked=_ACKED.unpack_from(raw)[0], unsent=_UNSENT.unpack_from(raw)[0])
 
 
-def _abort(connection: socket.socket) -> None:
+def _end(connection: socket.socket, cut: Cut) -> None:
     """End it for the server, too, which has it open: it finds out like that the client went away."""
     with contextlib.suppress(OSError):
-        # What was not sent is thrown away, rather than kept by the kernel for who does not read it.
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        if cut == "slow_reader":
+            # What was not sent is thrown away, rather than kept by the kernel for who does not read it.
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         connection.shutdown(socket.SHUT_RDWR)
