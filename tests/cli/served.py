@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass, field
@@ -131,3 +132,14 @@ def _started(process: subprocess.Popen[str]) -> Served:
             served.url = line.split()[1]
             return served
     raise AssertionError(f"the server ended with {process.wait()}, having said {served.said}")
+
+
+def token_with(server: Served, file: Path, name: str, *options: str) -> str:
+    """Another token of a server with one worker, once the server knows it."""
+    answer = invoke("token", "add", name, "--ttl", "1", "--file", str(file), *options)
+    assert answer.returncode == 0, answer
+    token = answer.stdout.decode().strip()
+    deadline = time.monotonic() + 10
+    while invoke("usage", env=server.environment() | {"OBJECTSTORE_TOKEN": token}).returncode == exits.DENIED:
+        assert time.monotonic() < deadline
+    return token

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.served import Served, invoke, serving
+from cli.served import Served, invoke, token_with
 from objectstore.backends.engine.backend import EngineBackend
 from objectstore.core.grouping import Groups, Share
 from objectstore.values import PutOptions
@@ -17,7 +17,7 @@ LARGE = bytes(100_000)
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> Path:
+def folder(tmp_path: Path) -> Path:
     async def fill() -> None:
         async with EngineBackend(tmp_path / "data") as backend:
             await backend.put("a/b/1", bytes(10))
@@ -34,9 +34,9 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def test_a_folder_is_counted(data: Path) -> None:
-    told = json.loads(invoke("info", "--data", str(data), "--json").stdout)
-    assert told.pop("index_bytes") == (data / "index.sqlite3").stat().st_size
+def test_a_folder_is_counted(folder: Path) -> None:
+    told = json.loads(invoke("info", "--data", str(folder), "--json").stdout)
+    assert told.pop("index_bytes") == (folder / "index.sqlite3").stat().st_size
     assert told == {
         "format": 1,
         "changes": 9,
@@ -60,8 +60,8 @@ def test_a_folder_is_counted(data: Path) -> None:
     }
 
 
-def test_people_are_told_too(data: Path) -> None:
-    lines = invoke("info", "--data", str(data), "--depth", "2", "--top", "2").stdout.decode().splitlines()
+def test_people_are_told_too(folder: Path) -> None:
+    lines = invoke("info", "--data", str(folder), "--depth", "2", "--top", "2").stdout.decode().splitlines()
     assert "objects:    5, 195 KiB" in lines
     assert "garbage:    1, 98 KiB" in lines
     assert [line.split() for line in lines[-3:]] == [
@@ -71,25 +71,34 @@ def test_people_are_told_too(data: Path) -> None:
     ]
 
 
-def test_a_server_tells_what_the_token_covers(data: Path) -> None:
-    with serving("--data", str(data)) as server:
-        told = json.loads(server.command("info", "--json", "--top", "1").stdout)
-        assert told == {
-            "store": "EngineStore",
-            "ready": "yes",
-            "durability": "full",
-            "objects": 5,
-            "bytes": 200_030,
-            "uploads": 1,
-            "largest": [{"prefix": "large/", "objects": 2, "bytes": 200_000}],
-        }
-        _check_beside(server, data)
+def test_a_server_tells_what_the_token_covers(server: Served, data: Path) -> None:
+    token = token_with(server, data / "tokens.json", "info", "--prefix", "info/", "--scope", "read")
+    for key in ("info/a/1", "info/a/2", "info/b"):
+        assert server.command("put", "-", key, stdin=b"12345").returncode == 0
+    env = server.environment() | {"OBJECTSTORE_TOKEN": token}
+    told = json.loads(invoke("info", "--json", "--top", "1", "--depth", "2", env=env).stdout)
+    assert told == {
+        "store": "EngineStore",
+        "ready": "yes",
+        "durability": "full",
+        "objects": 3,
+        "bytes": 15,
+        "largest": [{"prefix": "info/a/", "objects": 2, "bytes": 10}],
+    }
 
 
-def _check_beside(server: Served, data: Path) -> None:
-    assert server.command("put", "-", "a/more", stdin=b"x").returncode == 0
-    told = json.loads(server.command("info", "--data", str(data), "--json").stdout)
-    assert (told["objects"], told["log_bytes"] > 0) == (6, True)
+def test_who_may_write_is_told_of_uploads(server: Served) -> None:
+    assert json.loads(server.command("info", "--json").stdout)["uploads"] == 0
+
+
+def test_a_folder_is_counted_beside_its_server(folder: Path) -> None:
+    async def count() -> None:
+        async with EngineBackend(folder) as backend:
+            await backend.put("a/more", b"x")
+            told = json.loads(invoke("info", "--data", str(folder), "--json").stdout)
+            assert (told["objects"], told["log_bytes"] > 0) == (6, True)
+
+    asyncio.run(count())
 
 
 def test_what_is_no_data_folder_is_told(tmp_path: Path) -> None:

@@ -6,16 +6,14 @@ import asyncio
 import json
 from pathlib import Path
 
-from cli.served import Served, invoke, serving
+from cli.served import Served, invoke, token_with
 from objectstore.backends.engine.backend import EngineBackend
 
 
-def _add(folder: Path, name: str, *options: str) -> str:
+def _add(folder: Path, name: str, *options: str) -> None:
     file = folder / "data" / "tokens.json"
     command = ("token", "add", name, "--ttl", "1", "--scope", "write", "--file", str(file), *options)
-    answer = invoke(*command)
-    assert answer.returncode == 0
-    return answer.stdout.decode().strip()
+    assert invoke(*command).returncode == 0
 
 
 def test_what_is_kept_is_shown_with_what_may_be(tmp_path: Path) -> None:
@@ -25,7 +23,7 @@ def test_what_is_kept_is_shown_with_what_may_be(tmp_path: Path) -> None:
             await backend.put("other", bytes(100))
 
     asyncio.run(fill())
-    token = _add(tmp_path, "lab", "--prefix", "lab-7/", "--quota", "2kB")
+    _add(tmp_path, "lab", "--prefix", "lab-7/", "--quota", "2kB")
     _add(tmp_path, "all", "--quota-objects", "10")
     _add(tmp_path, "free")
     # Without a server, and before anything is counted.
@@ -35,10 +33,7 @@ def test_what_is_kept_is_shown_with_what_may_be(tmp_path: Path) -> None:
         "lab    'lab-7/'   1.5 KiB  2.0 KiB  1        -",
         "all    every key  1.6 KiB  -        2        10",
     ]
-    with serving("--data", str(tmp_path / "data")) as server:
-        _check_served(server, token)
-        # Beside the server, with what it has counted.
-        told = invoke("usage", "--data", "data", "--json", cwd=tmp_path).stdout.splitlines()
+    told = invoke("usage", "--data", "data", "--json", cwd=tmp_path).stdout.splitlines()
     assert json.loads(told[0]) == {
         "token": "lab",
         "prefix": "lab-7/",
@@ -51,14 +46,17 @@ def test_what_is_kept_is_shown_with_what_may_be(tmp_path: Path) -> None:
     assert answer.returncode == 2
 
 
-def _check_served(server: Served, token: str) -> None:
-    server.said.append(f"token: {token}")
-    assert server.command("usage").stdout.decode().splitlines() == [
+def test_a_server_shows_what_is_kept_under_the_prefix_of_the_token(server: Served, data: Path) -> None:
+    token = token_with(server, data / "tokens.json", "lab", "--prefix", "lab-7/", "--scope", "write", "--quota", "2kB")
+    assert server.command("put", "-", "lab-7/a", stdin=bytes(1500)).returncode == 0
+    env = server.environment() | {"OBJECTSTORE_TOKEN": token}
+    assert invoke("usage", env=env).stdout.decode().splitlines() == [
         "PREFIX    KEPT     OF       OBJECTS  OF",
         "'lab-7/'  1.5 KiB  2.0 KiB  1        -",
     ]
-    (told,) = server.command("usage", "--json").stdout.splitlines()
+    (told,) = invoke("usage", "--json", env=env).stdout.splitlines()
     assert json.loads(told)["limits"] == {"bytes": 2000, "objects": None}
-    answer = server.command("put", "-", "lab-7/b", "--json", stdin=bytes(501))
+    answer = invoke("put", "-", "lab-7/b", "--json", stdin=bytes(501), env=env)
     assert answer.returncode == 1
     assert json.loads(answer.stderr)["error"]["code"] == "quota_exceeded"
+    assert b"there is no quota" in server.command("usage").stderr

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,12 +23,14 @@ import pytest
 
 from backends.cloud.s3_servers import ACCESS_KEY, SECRET_KEY, moto
 from backends.redis_server import running_redis
-from cli.served import invoke
 from deploy.composed import ROOT, program
 from objectstore import RestStore
+from objectstore.auth.scopes import SCOPES
+from objectstore.auth.store import TokenFile
+from objectstore.core.rates import parse_rate
 from objectstore.errors import AlreadyExists, RateLimited
 from objectstore.values import ONLY_IF_ABSENT
-from peer import add_token, command_for, free_port, wait_until_healthy
+from peer import command_for, free_port, wait_until_healthy
 
 FILE: Final = ROOT / "deploy" / "compose-cluster.yml"
 QUOTA: Final = 10  # requests
@@ -63,11 +66,11 @@ class Cluster:
 
 
 @contextmanager
-def _server(folder: Path, kind: str, environment: Mapping[str, str]) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+def _server(folder: Path, name: str, environment: Mapping[str, str]) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     port = free_port()
-    with (folder / f"{kind}.log").open("wb") as log:
+    with (folder / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(
-            command_for(kind, port),
+            command_for("uvicorn", port),
             env=os.environ | environment | {"PORT": str(port)},
             stdout=log,
             stderr=log,
@@ -131,12 +134,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         variables = {**SECRETS, "S3_ENDPOINT": s3.url, "RATE_LIMIT_STORAGE": f"{redis.url}/0"}
         environment = composed(**variables)["services"]["server-1"]["environment"]
         _make_bucket(environment, s3.url)
-        token = add_token(folder / "tokens.json", "all")
-        file = str(folder / "tokens.json")
-        limited = add_token(folder / "tokens.json", "limited")
+        file = TokenFile(folder / "tokens.json")
+        token = file.add("all", scopes=SCOPES, now=datetime.now(UTC), ttl=None)
         # In a day, so that none of it comes back while the test runs.
-        edit = ("token", "edit", "limited", "--rate", f"{QUOTA}/day", "--file", file)
-        assert invoke(*edit).returncode == 0
+        rate = parse_rate(f"{QUOTA}/day")
+        limited = file.add("limited", scopes=SCOPES, now=datetime.now(UTC), ttl=None, rate=rate)
         (folder / "links.key").write_text("0" * 64)
         places = {
             "AUTH_TOKENS_FILE": str(folder / "tokens.json"),
@@ -145,7 +147,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             "TRUSTED_PROXIES": "127.0.0.1",
             "HOST": "127.0.0.1",
         }
-        running = [stack.enter_context(_server(folder, kind, environment | places)) for kind in ("uvicorn", "granian")]
+        running = [stack.enter_context(_server(folder, name, environment | places)) for name in ("one", "two")]
         urls = [url for url, _ in running]
         balancer = stack.enter_context(_balancer(urls))
         yield Cluster(folder, urls, [process for _, process in running], balancer, token, limited)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_format
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Final
 from urllib.error import HTTPError
@@ -15,6 +16,7 @@ from objectstore.cli.connection import DEFAULT_URL, Token, Url, connect
 from objectstore.cli.exits import reported
 from objectstore.cli.output import Json, Output, human_size
 from objectstore.core.grouping import Groups, Share
+from objectstore.errors import Forbidden
 
 EXAMPLES: Final = (
     "objectstore info --data /srv/objects",
@@ -89,8 +91,10 @@ def _of_server(url: str, token: str | None, depth: int, top: int) -> tuple[_Fact
         facts = _readiness(url)
         for one in store.objects():
             groups.add(one.key, one.size)
-        uploads = sum(1 for _ in store.uploads())
-    return {**facts, "objects": groups.objects, "bytes": groups.size, "uploads": uploads}, groups.largest(top)
+        facts |= {"objects": groups.objects, "bytes": groups.size}
+        with suppress(Forbidden):  # a token that may only read is not told of uploads
+            facts["uploads"] = sum(1 for _ in store.uploads())
+    return facts, groups.largest(top)
 
 
 def _readiness(url: str) -> _Facts:
