@@ -99,7 +99,7 @@ class AsyncTransfers:
         async with aclosing(driver.each(crew.works(jobs), concurrency)) as outcomes:
             async for outcome in outcomes:
                 yield outcome.get()
-        crew.meter.finish()
+        await driver.run(crew.finish())
 
     async def upload_dir(
         self,
@@ -222,5 +222,5 @@ class AsyncTransfers:
         async with aclosing(driver.each(crew.works(plan.jobs), concurrency)) as outcomes:
             async for outcome in outcomes:
                 plan.report.add(outcome.get())
-        crew.meter.finish()
+        await driver.run(crew.finish())
         return plan.report

@@ -114,7 +114,7 @@ class _Fetching:
                 except _Changed:
                     self._meter.restart()
                     continue
-                yield Local(file.finish)
+                yield Local(partial(file.finish, settle=self._options.settle))
                 return info
             raise Unavailable(f"the object under {self._key!r} was changed {_STARTS} times while it was downloaded")
         except Corrupted:

@@ -17,6 +17,7 @@ from objectstore.client.transfers.content import digest_of, open_content
 from objectstore.client.transfers.kinds import guess_content_type
 from objectstore.client.transfers.meter import Meter, Progress
 from objectstore.client.transfers.options import Options
+from objectstore.client.transfers.partfile import settled
 from objectstore.client.transfers.uploads import local
 from objectstore.errors import InvalidParameter, ObjectStoreError
 from objectstore.values import NO_ATTRIBUTES, UNCONDITIONAL, Attributes, Conditions, ObjectInfo
@@ -136,13 +137,21 @@ class Crew:
         self._site = site
         self._retries = retries
         # So that the parts of all together do not wait for connections.
-        self._options = replace(options, concurrency=min(options.concurrency, max(1, _CONNECTIONS // concurrency)))
+        parts = min(options.concurrency, max(1, _CONNECTIONS // concurrency))
+        self._options = replace(options, concurrency=parts, settle=False)
+        self._folders: set[Path] = set()  # with new names, which are settled once
         self._on_event = on_event
         self._telling = threading.RLock()
         self.meter = Meter(progress, total)
 
     def works(self, jobs: Iterable[Job]) -> Iterator[Work[Transferred]]:
         return map(self._work, jobs)
+
+    def finish(self) -> Work[None]:
+        """Have all that was done on the disk, and tell that all is done."""
+        for folder in sorted(self._folders):
+            yield Local(partial(settled, folder))
+        self.meter.finish()
 
     def _work(self, job: Job) -> Work[Transferred]:
         self._tell(Started(job))
@@ -180,12 +189,13 @@ class Crew:
         return self._downloaded(job, meter)
 
     def _downloaded(self, job: Download, meter: Meter) -> Work[ObjectInfo]:
-        yield Local(partial(Path(job.path).parent.mkdir, parents=True, exist_ok=True))
-        return (
-            yield from downloads.download(
-                job.key, job.path, job.conditions, self._options, self._site, self._retries, meter
-            )
+        folder = Path(job.path).parent
+        yield Local(partial(folder.mkdir, parents=True, exist_ok=True))
+        info = yield from downloads.download(
+            job.key, job.path, job.conditions, self._options, self._site, self._retries, meter
         )
+        self._folders.add(Path(os.path.realpath(job.path)).parent)
+        return info
 
     def _same(self, job: Job, meter: Meter) -> Work[Transferred | None]:
         if job.there is None:

@@ -13,7 +13,10 @@ from typing import Any
 
 
 def state_folder() -> Path:
-    """Where unfinished uploads are noted: `objectstore/uploads` in the user's state folder (XDG)."""
+    """Where unfinished uploads are noted: `objectstore/uploads` in the user's state folder (XDG).
+
+    Raises RuntimeError: this user has no home.
+    """
     told = os.environ.get("XDG_STATE_HOME", "")
     # The specification has relative ones ignored.
     base = Path(told) if os.path.isabs(told) else Path.home() / ".local" / "state"  # noqa: PTH117

@@ -33,19 +33,21 @@ class UploadNote:
         self._place = {"version": _VERSION, "site": site, "key": key, "path": os.path.abspath(path)}  # noqa: PTH100  pathlib would follow links
         self._stat = stat
         name = hashlib.sha256("\0".join(map(str, self._place.values())).encode("utf-8", "surrogateescape")).hexdigest()
-        self._file = keeping.state_folder() / f"{name[:32]}.json"
-        self._lock = self._file.with_suffix(".lock")
+        self._name = name[:32]
+        self._file = self._lock = Path()  # known once it is open
         self._fd: int | None = None
         self.busy = False  # another transfer is at work on the same
         self.untouched = False  # the file is the one of which the note was made
 
     def open(self) -> None:
         try:
-            self._lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder = keeping.state_folder()
+            self._file, self._lock = folder / f"{self._name}.json", folder / f"{self._name}.lock"
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._fd = keeping.hold(self._lock)
         except BlockingIOError:
             self.busy = True
-        except OSError:
+        except (OSError, RuntimeError):
             # Without a place to note it the upload is as good, only it cannot be gone on with.
             pass
 

@@ -137,18 +137,15 @@ class PartFile:
         self.hash_prefix()
         return self._of.digest is None or self._sha256.digest() == self._of.digest
 
-    def finish(self) -> None:
-        """Put it in the place of the target, as it is on the disk."""
+    def finish(self, *, settle: bool) -> None:
+        """Put it in the place of the target, its bytes being on the disk, and with `settle` its new name too."""
         os.fchmod(self._file, self._mode())
         os.fsync(self._file)
         self.path.replace(self._target)
         self._unlink_note()
         self.close()
-        folder = os.open(self._target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        if settle:
+            settled(self._target.parent)
 
     def drop(self) -> None:
         """Remove what has come."""
@@ -215,6 +212,15 @@ class PartFile:
         kept = f"what has come is kept in {self.path.name}: make room, and download it again" if self._noted else ""
         told = f"{os.strerror(error.errno or 0)}; {kept or 'make room, and download it again'}"
         return OSError(error.errno, told, str(self._target))
+
+
+def settled(folder: Path) -> None:
+    """Return when the names in the folder are on the disk."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _umask() -> int:

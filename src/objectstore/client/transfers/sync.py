@@ -152,7 +152,7 @@ class Transfers:
         with closing(driver.each(crew.works(jobs), concurrency)) as outcomes:
             for outcome in outcomes:
                 yield outcome.get()
-        crew.meter.finish()
+        driver.run(crew.finish())
 
     def upload_dir(
         self,
@@ -334,5 +334,5 @@ class Transfers:
         with closing(driver.each(crew.works(plan.jobs), concurrency)) as outcomes:
             for outcome in outcomes:
                 plan.report.add(outcome.get())
-        crew.meter.finish()
+        driver.run(crew.finish())
         return plan.report
