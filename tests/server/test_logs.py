@@ -139,6 +139,23 @@ def test_people_read_a_request_at_a_glance() -> None:
     )
 
 
+def test_a_status_has_a_colour_on_a_terminal_that_wants_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    def shown() -> str:
+        async def note() -> None:
+            log.note(exchange(status=404), 0.1)
+            log.flush()
+
+        stream = Terminal()
+        log = AccessLog(stream, "human", "info")
+        asyncio.run(note())
+        return stream.getvalue()
+
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert " \x1b[33m404\x1b[0m " in shown()
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert " 404 " in shown()
+
+
 def test_a_log_that_cannot_be_written_stops_nobody() -> None:
     async def note() -> None:
         log.note(exchange(), 0.1)

@@ -15,7 +15,7 @@ from json.encoder import encode_basestring_ascii as quoted
 from typing import Final, TextIO
 
 from objectstore.server.exchange import Exchange
-from objectstore.server.observation.logs import Form
+from objectstore.server.observation.logs import Form, colored
 from objectstore.server.observation.observer import CLIENT_GONE
 from objectstore.server.observation.secrecy import without_tokens
 
@@ -38,7 +38,7 @@ class AccessLog:
         self._failures_only = level not in {"debug", "info"}
         self._probes = level == "debug"
         self._client_of = client_of
-        self._colors = stream.isatty()
+        self._colors = colored(stream)
         self._lines: list[str] = []
         self._second = 0
         self._stamp = ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import logging.config
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any, Final, Literal, TextIO, TypeAlias
@@ -33,6 +34,11 @@ def form_of(choice: Literal["auto", "human", "json"], stream: TextIO) -> Form:
     if choice != "auto":
         return choice
     return "human" if stream.isatty() else "json"
+
+
+def colored(stream: TextIO) -> bool:
+    """Whether colours are wanted there (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR")
 
 
 def logging_config(level: str, form: Form, *, of_servers: bool = True) -> dict[str, Any]:
@@ -71,7 +77,7 @@ def formatter(form: Form) -> logging.Formatter:
     if form == "json":
         last = (structlog.processors.format_exc_info, _ordered, structlog.processors.JSONRenderer())
     else:
-        colors = sys.stderr.isatty()
+        colors = colored(sys.stderr)
         # The usual traceback here would show the values of variables, tokens among them.
         plain = structlog.dev.plain_traceback
         last = (_named, structlog.dev.ConsoleRenderer(colors=colors, timestamp_key="time", exception_formatter=plain))
