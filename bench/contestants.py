@@ -6,7 +6,9 @@ speed as its manual advises: no access log, connections kept without end, one wo
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import hashlib
 import os
 import shlex
 import shutil
@@ -183,6 +185,50 @@ class Nginx:
         yield from _started(name, command, port, "/", folder)
 
 
+@dataclass(frozen=True, slots=True)
+class NginxObjects:
+    """nginx that answers a GET as our server does: the same path, the same fields, the digest of the body.
+
+    For measuring clients, which it does not hold up. So that one digest does for all, the small objects are equal.
+    """
+
+    title: str = "nginx, with our paths and header fields"
+
+    def missing(self) -> str | None:
+        return Nginx().missing()
+
+    def version(self) -> str:
+        return Nginx().version()
+
+    def seed(self, folder: Path, seeds: tuple[Seed, ...]) -> None:
+        for seed in seeds:
+            (folder / "files" / "objects" / seed.folder).mkdir(parents=True, exist_ok=True)
+            for key in seed.keys:
+                (folder / "files" / "objects" / key).write_bytes(_SAME[: seed.size])
+
+    def start(self, name: str, folder: Path) -> Iterator[Server]:
+        port = free_port()
+        for needed in ("files", "temporary"):
+            (folder / needed).mkdir(parents=True, exist_ok=True)
+        configuration = folder / "nginx.conf"
+        digest = base64.b64encode(hashlib.sha256(_SAME).digest()).decode()
+        told = {
+            "Repr-Digest": f"sha-256=:{digest}:",
+            "X-Created-At": "2026-01-01T00:00:00.000000Z",
+            "X-Modified-At": "2026-01-01T00:00:00.000000Z",
+            "X-Content-Type-Options": "nosniff",
+            "Content-Security-Policy": "sandbox",
+        }
+        fields = "".join(f'add_header {field} "{value}"; ' for field, value in told.items())
+        plain = _NGINX.format(folder=folder, port=port, user="user root;" if os.geteuid() == 0 else "")
+        configuration.write_text(
+            plain.replace("location / {", f"location /objects/k1/ {{ {fields}}}\n    location / {{")
+        )
+        command = ["nginx", "-e", str(folder / "log"), "-c", str(configuration)]
+        yield from _started(name, command, port, "/objects/", folder)
+
+
+_SAME: Final = bytes(range(256)) * 4
 _NGINX: Final = """
 {user}
 daemon off;
@@ -332,6 +378,7 @@ CONTESTANTS: Final[Mapping[str, Contestant]] = {
     "granian-files": Ours(server="granian", store="files"),
     "uvicorn-files": Ours(server="uvicorn", store="files"),
     "nginx": Nginx(),
+    "nginx-objects": NginxObjects(),
     "rclone-webdav": Rclone(protocol="webdav"),
     "rclone-s3": Rclone(protocol="s3"),
     "redis": Redis(),

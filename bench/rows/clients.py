@@ -1,66 +1,78 @@
-"""What a user of the Python clients gets, beside the bare HTTP library and curl."""
+"""What a user of the Python clients gets, beside other HTTP libraries and curl."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from bench.clients import Client, Work, curl_lane, lane
+from bench.clients import Work, curl_lane, lane
+from bench.libraries import AWAITING, BLOCKING
 from bench.rows.row import Lane, Row
 
-_WORDS: Final = {
-    "sync": "RestStore",
-    "async": "AsyncRestStore",
-    "httpx2-sync": "httpx2",
-    "httpx2-async": "httpx2 async",
-}
+_PEERS: Final = ("nginx-objects", "granian")
+_OURS: Final = ("RestStore", "AsyncRestStore")
 
 
-def _lanes(work: Work, ours: Client, bare: Client) -> dict[str, Lane]:
-    pairs: tuple[tuple[Client, str], ...] = ((ours, "granian"), (bare, "granian"), (bare, "nginx"))
-    return {f"{_WORDS[client]} → {server}": lane(client, work, server) for client, server in pairs}
+def _lanes(work: Work, clients: tuple[str, ...], *, large: bool = False) -> dict[str, Lane]:
+    peers = ("granian",) if large or work == "upload" else _PEERS
+    return {f"{client} → {peer}": lane(client, work, peer, large=large) for peer in peers for client in clients}
 
 
-def _moving(work: Work) -> dict[str, Lane]:
-    return {
-        **_lanes(work, "sync", "httpx2-sync"),
-        **_lanes(work, "async", "httpx2-async"),
-        "curl → granian": curl_lane(work, "granian"),
-    }
+def _moving(work: Work, clients: tuple[str, ...], *, large: bool = False) -> dict[str, Lane]:
+    return {**_lanes(work, clients, large=large), "curl → granian": curl_lane(work, "granian", large=large)}
 
 
-_HOW: Final = "in a process on the load's core; ours compares the digest of what it moves, httpx2 and curl do not"
+_HOW: Final = "CPU is that of the client; ours compares the digest of what it moves, the others do not"
+_ALONE: Final = f"in a process on the load's core; {_HOW}"
+_DOWN: Final = f"in a process on both cores, the server on its core; {_HOW}; streamed, the chunks are dropped"
+_UP: Final = f"both on both cores; {_HOW}; from chunks of 256 KiB in memory, curl from a file"
 
 ROWS: Final = (
     Row(
         name="client-sync",
         title="Client: GET 1 KiB, one by one",
         unit="/s",
-        how=_HOW,
+        how=_ALONE,
         seeds=("small",),
-        lanes=_lanes("gets", "sync", "httpx2-sync"),
+        lanes=_lanes("gets", tuple(BLOCKING)),
     ),
     Row(
         name="client-async",
         title="Client: GET 1 KiB, 32 at once",
         unit="/s",
-        how=f"{_HOW}; one asyncio loop",
+        how=f"{_ALONE}; one asyncio loop",
         seeds=("small",),
-        lanes=_lanes("gets", "async", "httpx2-async"),
+        lanes=_lanes("gets", tuple(AWAITING)),
     ),
     Row(
         name="client-download",
         title="Client: download 256 MiB",
         unit="MB/s",
-        how=f"{_HOW}; streamed, the chunks are dropped",
+        how=f"{_DOWN}; nginx has no digest to compare",
         seeds=("big",),
-        lanes=_moving("download"),
+        lanes=_moving("download", (*BLOCKING, *AWAITING)),
     ),
     Row(
         name="client-upload",
         title="Client: upload 256 MiB",
         unit="MB/s",
-        how=f"{_HOW}; from chunks of 256 KiB in memory, the server on its core",
+        how=f"{_UP}; obstore holds all of it first",
         seeds=("big",),
-        lanes=_moving("upload"),
+        lanes=_moving("upload", (*BLOCKING, *AWAITING)),
+    ),
+    Row(
+        name="client-download-1g",
+        title="Client: download 1 GiB",
+        unit="MB/s",
+        how=_DOWN,
+        seeds=("big",),
+        lanes=_moving("download", _OURS, large=True),
+    ),
+    Row(
+        name="client-upload-1g",
+        title="Client: upload 1 GiB",
+        unit="MB/s",
+        how=_UP,
+        seeds=("big",),
+        lanes=_moving("upload", _OURS, large=True),
     ),
 )

@@ -195,6 +195,24 @@ def test_a_closed_store_says_so(client_of: Callable[..., Both], live: str) -> No
         client.get("k")
 
 
+def test_closing_a_store_ends_what_is_under_way(live: str) -> None:
+    store = RestStore.create(live, TOKEN)
+    store.put("under-way", bytes(8_000_000))
+    with store.stream("under-way") as reader:
+        store.close()
+        with pytest.raises(RuntimeError, match="this store is closed"):
+            reader.read()
+
+    async def main() -> None:
+        store = AsyncRestStore.create(live, TOKEN)
+        async with store.stream("under-way") as reader:
+            await store.aclose()
+            with pytest.raises(RuntimeError, match="this store is closed"):
+                await reader.read()
+
+    asyncio.run(main())
+
+
 def test_stores_are_context_managers(live: str) -> None:
     with RestStore.create(live, TOKEN) as store:
         store.exists("k")

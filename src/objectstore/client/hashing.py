@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 _SMALL: Final = 32 * 1024  # bytes that are hashed before a thread would have begun to
-_WORTH: Final = 2  # chunks that a thread is woken for
-_WAITING: Final = 6  # chunks that lie in memory for it, at most
+_WORTH: Final = 4  # chunks that a thread is woken for
+_WAITING: Final = 8  # chunks that lie in memory for it, at most
 _MOST: Final = 4  # threads for all transfers of a process
 
 

@@ -223,6 +223,11 @@ class _Connection(asyncio.BufferedProtocol):
         self._answer = None
         self._transport.close()
 
+    def hang_up(self) -> None:
+        """Close it under the hands of the task that uses it, which is told that it is lost."""
+        if self._answer is not None and not self._answer.done:
+            self._transport.abort()
+
     def cut(self) -> None:
         """Close it without sending what is left to be sent."""
         self._answer = None
@@ -266,6 +271,7 @@ class _Pool:
         self._way = way
         self._slots = asyncio.Semaphore(way.max_connections)
         self._idle: deque[_Connection] = deque()
+        self._open: set[_Connection] = set()  # idle or in use
         self._closed = False
         self._unwanted: set[asyncio.Task[tuple[asyncio.Transport, _Connection]]] = set()  # being connected for nobody
 
@@ -287,22 +293,26 @@ class _Pool:
 
     def give(self, connection: _Connection) -> None:
         if self._closed:
-            connection.close()
+            self._end(connection)
         else:
             connection.idle_since = self.loop.time()
             self._idle.append(connection)
         self._slots.release()
 
     def drop(self, connection: _Connection) -> None:
+        self._open.discard(connection)
         connection.cut()
         self._slots.release()
 
     async def aclose(self) -> None:
+        """All of them, those in use too."""
         self._closed = True
-        leaving: list[asyncio.Future[Any]] = [connection.gone for connection in self._idle]
-        leaving += self._unwanted
         while self._idle:
             self._idle.pop().close()
+        leaving: list[asyncio.Future[Any]] = [connection.gone for connection in self._open]
+        leaving += self._unwanted
+        for connection in self._open:
+            connection.hang_up()
         if leaving:
             await asyncio.wait(leaving, timeout=_FAREWELL)
 
@@ -313,10 +323,14 @@ class _Pool:
             connection = idle.pop()
             if connection.idle_since > fresh and connection.is_quiet():
                 while idle and idle[0].idle_since <= fresh:
-                    idle.popleft().close()
+                    self._end(idle.popleft())
                 return connection
-            connection.close()
+            self._end(connection)
         return None
+
+    def _end(self, connection: _Connection) -> None:
+        self._open.discard(connection)
+        connection.close()
 
     async def _connect(self) -> _Connection:
         way = self._way
@@ -340,6 +354,7 @@ class _Pool:
             connecting.add_done_callback(self._turned_away)
             self.loop.call_later(_FAREWELL, connecting.cancel)
             raise
+        self._open.add(connection)
         return connection
 
     def _turned_away(self, connecting: asyncio.Task[tuple[asyncio.Transport, _Connection]]) -> None:

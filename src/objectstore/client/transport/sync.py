@@ -5,10 +5,12 @@ from __future__ import annotations
 import select
 import socket
 import ssl
+import struct
 import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Final
 
 from objectstore.client.transport.contract import Outgoing, Response
@@ -50,7 +52,7 @@ class DirectTransport:
 
     def leave_to_parent(self) -> None:
         # Closed here, the idle ones stay open there. Those in use belong to threads that do not exist here.
-        self._pool.close()
+        self._pool.close_idle()
         self._pool = _Pool(self._way)
 
 
@@ -76,12 +78,18 @@ class _Connection:
     def close(self) -> None:
         self._socket.close()
 
+    def cut(self) -> None:
+        """Close it under the hands of the thread that uses it, which is told that it is lost."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
     def write(self, data: bytes | memoryview) -> bool:
         """Whether the server takes it. One that does not may have answered already."""
         try:
             self._socket.sendall(data)
-        except TimeoutError as error:
-            raise self._way.lost(error) from error
+        except (TimeoutError, BlockingIOError) as error:
+            raise self._way.late(sent=True) from error
         except OSError:
             return False
         return True
@@ -126,6 +134,8 @@ class _Connection:
             if size:
                 return answer.feed(bytes(self._buffer[:size]))
             answer.end()
+        except BlockingIOError as error:
+            raise self._way.late(sent=True) from error
         except (OSError, Malformed) as error:
             raise self._way.lost(error) from error
         return b""
@@ -135,6 +145,7 @@ class _Connection:
         if not self._poll.poll(0):
             return False
         # Under TLS that may be something else, for which nobody is to wait.
+        patience = self._socket.gettimeout()
         self._socket.settimeout(0)
         try:
             size = self._socket.recv_into(self._buffer)
@@ -147,7 +158,7 @@ class _Connection:
         except (OSError, Malformed) as error:
             raise self._way.lost(error) from error
         finally:
-            self._socket.settimeout(self._way.timeout)
+            self._socket.settimeout(patience)
         if answer.status < 300:
             return False
         answer.reusable = False
@@ -160,7 +171,8 @@ class _Pool:
     def __init__(self, way: Way) -> None:
         self._way = way
         self._slots = threading.Semaphore(way.max_connections)
-        self._idle: deque[_Connection] = deque()  # its single steps are atomic
+        self._idle: deque[_Connection] = deque()  # its single steps are atomic, as are those of the set
+        self._open: set[_Connection] = set()  # idle or in use
         self._closed = False
 
     def take(self) -> _Connection:
@@ -168,42 +180,56 @@ class _Pool:
         if not self._slots.acquire(timeout=self._way.timeout):
             raise self._way.no_connection_free()
         try:
-            return self._youngest() or _Connection(self._way)
+            connection = self._youngest()
+            if connection is None:
+                connection = _Connection(self._way)
+                self._open.add(connection)
         except BaseException:
             self._slots.release()
             raise
+        return connection
 
     def give(self, connection: _Connection) -> None:
         connection.idle_since = time.monotonic()
         self._idle.append(connection)
         self._slots.release()
         if self._closed:
-            self.close()
+            self.close_idle()
 
     def drop(self, connection: _Connection) -> None:
-        connection.close()
+        self._end(connection)
         self._slots.release()
 
     def close(self) -> None:
+        """All of them, those in use too."""
         self._closed = True
+        self.close_idle()
+        for connection in list(self._open):
+            connection.cut()
+
+    def close_idle(self) -> None:
         while (connection := self._pop(oldest=True)) is not None:
-            connection.close()
+            self._end(connection)
+
+    def _end(self, connection: _Connection) -> None:
+        self._open.discard(connection)
+        connection.close()
 
     def _youngest(self) -> _Connection | None:
         fresh = time.monotonic() - IDLE
         while (connection := self._pop()) is not None:
             if connection.idle_since > fresh and connection.is_quiet():
-                self._close_older_than(fresh)
+                self._end_older_than(fresh)
                 return connection
-            connection.close()
+            self._end(connection)
         return None
 
-    def _close_older_than(self, fresh: float) -> None:
+    def _end_older_than(self, fresh: float) -> None:
         while (oldest := self._pop(oldest=True)) is not None:
             if oldest.idle_since > fresh:
                 self._idle.appendleft(oldest)
                 return
-            oldest.close()
+            self._end(oldest)
 
     def _pop(self, *, oldest: bool = False) -> _Connection | None:
         try:
@@ -260,9 +286,25 @@ def _connect(way: Way) -> socket.socket:
         connected = socket.create_connection((way.name, way.port), way.timeout)
         try:
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return connected if way.tls is None else way.tls.wrap_socket(connected, server_hostname=way.name)
+            if way.tls is not None:
+                return way.tls.wrap_socket(connected, server_hostname=way.name)
+            _let_the_kernel_time(connected, way.timeout)
         except BaseException:
             connected.close()
             raise
     except (OSError, UnicodeError) as error:
         raise way.unreached(error) from error
+    return connected
+
+
+def _let_the_kernel_time(connected: socket.socket, timeout: float) -> None:
+    """Have each read and write end after `timeout` seconds with a BlockingIOError.
+
+    Python asks the kernel whether a socket is ready before each of them when it minds the time itself: of all that a
+    small request costs, that is a tenth.
+    """
+    seconds = struct.pack("ll", int(timeout), int(timeout % 1 * 1e6) or 1)
+    with suppress(OSError, struct.error):
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, seconds)
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, seconds)
+        connected.settimeout(None)
