@@ -29,7 +29,10 @@ DEFAULT_SERVER: Final[ServerName] = "granian"
 _APPLICATION: Final = "objectstore.app:app"
 _READ_AHEAD: Final = 64 * 1024  # bytes of a connection that Granian holds; its default is six times as much
 _BACKLOG: Final = 1024  # connections not yet accepted
+_MOST_CONNECTIONS: Final = 16 * 1024  # of a worker; one that does nothing costs some kilobytes
+_OTHER_FILES: Final = 512  # that a worker may have open at once
 _FOREVER: Final = 10 * 365 * 86400  # seconds
+_HEALTH_CHECK: Final = 30  # seconds for a worker to answer uvicorn, also while it starts on a busy machine
 _POLL: Final = 0.05  # seconds between two looks whether the server answers
 
 
@@ -125,6 +128,12 @@ def _allow_connections() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
+def _connections() -> int:
+    """How many connections a worker may hold: by default Granian takes no more than wait to be accepted."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return min(_MOST_CONNECTIONS, max(_BACKLOG, files - _OTHER_FILES))
+
+
 def _run_uvicorn(launch: Launch) -> bool:
     from uvicorn import Config, Server
     from uvicorn.config import STARTUP_FAILURE
@@ -134,6 +143,10 @@ def _run_uvicorn(launch: Launch) -> bool:
         def init_processes(self) -> None:
             with _deaf_children():
                 super().init_processes()
+
+        def keep_subprocess_alive(self) -> None:
+            with _deaf_children():
+                super().keep_subprocess_alive()
 
         def terminate_all(self) -> None:
             # As long as this process has it open, the kernel would take connections that nobody answers.
@@ -152,6 +165,7 @@ def _run_uvicorn(launch: Launch) -> bool:
         server_header=False,
         proxy_headers=False,
         backlog=_BACKLOG,
+        timeout_worker_healthcheck=_HEALTH_CHECK,
         timeout_keep_alive=max(1, math.ceil(launch.idle_timeout)) if launch.idle_timeout else _FOREVER,
         timeout_graceful_shutdown=launch.shutdown_timeout,
         ssl_certfile=None if launch.tls is None else launch.tls.certificate,
@@ -209,6 +223,7 @@ def _run_granian(launch: Launch) -> bool:
         ),
         websockets=False,
         backlog=_BACKLOG,
+        backpressure=_connections(),
         log_level=LogLevels(launch.log_level),
         log_dictconfig=_logging(launch),
         log_access=False,
