@@ -15,17 +15,20 @@ help:
 	@echo 'make test  [JOBS=2]                                run every check and test'
 	@echo 'make check | fmt | bench | bench-quick | lock | clean'
 
-# Versions and hashes come from the lock; the package itself is installed in place, so that edits count.
+# Versions and hashes come from the locks; the package itself is installed in place, so that edits count. What serving
+# takes is a small part of what tests do.
+$(VENV)/.serving: deploy/image.lock deploy/build.lock pyproject.toml
 $(VENV)/.installed: requirements.lock pyproject.toml
+$(VENV)/.serving $(VENV)/.installed:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo 'Python 3.11 or later is needed: make PYTHON=python3.12 …' >&2; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo 'installing into $(VENV) …'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes $(patsubst %,-r %,$(filter %.lock,$^))
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@touch $@
+	@touch $@ $(VENV)/.serving  # the larger holds the smaller
 
-serve: $(VENV)/.installed
+serve: $(VENV)/.serving
 	@exec $(BIN)/objectstore serve --data '$(DATA)' --host '$(HOST)' --port $(PORT)
 
 check: $(VENV)/.installed
