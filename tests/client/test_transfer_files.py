@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from client.both import Both, Kind
+from client.scripted import Scripted, content, failure
 from objectstore import (
     ONLY_IF_ABSENT,
     AlreadyExists,
@@ -24,6 +25,7 @@ from objectstore import (
     InvalidParameter,
     NotFound,
     PreconditionFailed,
+    Unavailable,
 )
 from objectstore.client.transfers.partfile import SUFFIX
 
@@ -265,3 +267,20 @@ def test_progress_comes_from_one_thread_at_a_time(store: Both, base: str, file: 
 
     store.upload(file, f"{base}k", part_size=20_000, concurrency=8, progress=told)
     assert len(threads) > 1 or kind == "async"
+
+
+def test_a_server_without_ranges_is_taken_as_it_is(client: Both, server: Scripted, tmp_path: Path) -> None:
+    server.plays(content(DATA), content(DATA))
+    client.download("k", tmp_path / "target", part_size=PART)
+    assert (tmp_path / "target").read_bytes() == DATA
+    assert [one.fields.get("range") for one in server.seen] == [f"bytes=0-{4 * PART - 1}", None]
+
+
+def test_a_range_of_another_version_is_not_mixed_in(client: Both, server: Scripted, tmp_path: Path) -> None:
+    # Each answer is to what was asked, and yet of another version each time: nothing of it becomes a file.
+    data = DATA[: 5 * PART]
+    for etag in ("e1", "e2", "e3", "e4"):
+        server.plays(content(data, start=0, stop=4 * PART, etag=etag), failure(412, "precondition_failed"))
+    with pytest.raises(Unavailable, match="was changed 4 times"):
+        client.download("k", tmp_path / "target", part_size=PART, concurrency=1)
+    assert not (tmp_path / "target").exists()

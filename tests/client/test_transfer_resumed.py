@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -380,6 +381,24 @@ def test_what_is_abandoned_is_forgotten(store: Both, file: Path, target: Path, n
     store.abandon_download(target)
 
 
+def test_two_uploads_of_one_file_both_go_up(server: ObjectStoreServer, store: Both, file: Path, notes: Path) -> None:
+    refused: list[str] = []
+
+    def again(_done: int, _total: int | None) -> None:
+        if not refused:
+            with pytest.raises(BlockingIOError) as caught:
+                server.store.abandon_upload(file, "k")
+            refused.append(str(caught.value))
+            server.store.upload(file, "k", part_size=PART, content_type="x/y")
+
+    info = store.upload(file, "k", part_size=PART, progress=again)
+    assert "it is being uploaded" in refused[0]
+    assert store.head("k") == info
+    assert store.get("k") == DATA
+    assert not [*notes.iterdir()]
+    assert not store.uploads()
+
+
 def test_without_resume_nothing_is_left(store: Both, file: Path, target: Path, notes: Path, tmp_path: Path) -> None:
     with pytest.raises(Enough):
         store.upload(file, "k", part_size=PART, resume=False, progress=until(500_000))
@@ -495,6 +514,38 @@ def test_a_full_disk_is_told_and_what_has_come_is_kept(store: Both, server: Obje
     assert target.read_bytes() == DATA
 
 
+MEMORY = """
+    import re, sys
+    from pathlib import Path
+    from objectstore import RestStore
+
+    url, token, source, target = sys.argv[1:]
+
+    def most():
+        return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) // 1024
+
+    with RestStore.create(url, token) as store:
+        store.exists("k")
+        before = most()
+        store.upload(source, "k", part_size=1_000_000)
+        store.download("k", target, part_size=1_000_000)
+        print(most() - before)
+"""
+
+
+def test_files_are_never_held_whole(tmp_path: Path) -> None:
+    source, size = tmp_path / "source", 96 * 1024 * 1024
+    with source.open("wb") as sparse:
+        sparse.truncate(size)
+    with serve(tmp_path / "data") as server:
+        command = [sys.executable, "-c", textwrap.dedent(MEMORY), server.url, server.token, str(source)]
+        told = subprocess.run(
+            [*command, str(tmp_path / "target")], capture_output=True, text=True, check=True, timeout=120
+        )
+    assert (tmp_path / "target").stat().st_size == size
+    assert int(told.stdout) < 48  # MiB
+
+
 @contextlib.contextmanager
 def served(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
     settings = {"DATA_DIR": str(folder / "data"), "AUTH_TOKENS_FILE": str(folder / "tokens.json"), "WORKERS": "1"}
@@ -513,25 +564,32 @@ def test_a_server_that_is_killed_and_comes_back_is_waited_for(
 ) -> None:
     folder = tmp_path_factory.mktemp("served")
     token, port = add_token(folder / "tokens.json", "all"), free_port()
-    with contextlib.ExitStack() as running:
+    site = parse_site(f"http://127.0.0.1:{port}", token)
+    transport = transport_to(site.origin, timeout=20, max_connections=10)
+    driver = Driver(site, transport, Retries(limit=1000), sleep=lambda _: time.sleep(0.05))
+    half, back = threading.Event(), threading.Event()
+
+    def halt(done: int, _: int | None) -> None:
+        if done >= len(DATA) // 2:
+            half.set()
+            assert back.wait(60)
+
+    with contextlib.ExitStack() as running, RestStore(driver) as store:
         process = running.enter_context(served(folder, port))
-        kills: list[int] = []
 
         def kill(done: int, _: int | None) -> None:
-            nonlocal process
-            if done >= len(DATA) // 2 and not kills:
-                kills.append(done)
+            if done >= len(DATA) // 2 and not back.is_set():
+                assert half.wait(60)
                 process.kill()
                 process.wait()
-                process = running.enter_context(served(folder, port))
+                running.enter_context(served(folder, port))
+                back.set()
 
-        site = parse_site(f"http://127.0.0.1:{port}", token)
-        transport = transport_to(site.origin, timeout=20, max_connections=10)
-        driver = Driver(site, transport, Retries(limit=1000), sleep=lambda _: time.sleep(0.05))
-        with RestStore(driver) as store:
-            store.upload(file, "k", part_size=PART, progress=kill)
-            assert kills
-            kills.clear()
-            store.download("k", target, part_size=PART, progress=kill)
-            assert kills
+        store.put("down", DATA)
+        options = {"part_size": PART, "progress": halt}
+        downloading = threading.Thread(target=store.download, args=("down", target), kwargs=options)
+        downloading.start()
+        store.upload(file, "up", part_size=PART, progress=kill)
+        downloading.join()
+        assert store.get("up") == DATA
     assert target.read_bytes() == DATA
