@@ -441,8 +441,8 @@ def test_the_methods_are_those_of_the_clients(local: type, remote: type) -> None
     ours = _signatures(local)
     if local in {Store, AsyncStore}:
         # Bytes that are here already do not move in parts: there is nothing to go on with, or to do side by side.
-        # It is a server that takes links.
-        for name in ("create", "close", "aclose", "sign", *_signatures(Transfers)):
+        # It is a server that takes links and keeps quotas.
+        for name in ("create", "close", "aclose", "sign", "usage", *_signatures(Transfers)):
             theirs.pop(name, None)
         ours.pop("upload")
     assert ours == theirs
