@@ -149,14 +149,26 @@ def running(
     settings |= environment or {}
     settings = {name: value for name, value in settings.items() if value}
     with (folder / "server.log").open("ab") as log:
-        process = subprocess.Popen(command_for(kind, port, workers), env=os.environ | settings, stdout=log, stderr=log)
+        process = subprocess.Popen(
+            command_for(kind, port, workers),
+            env=os.environ | settings,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
     try:
         wait_until_healthy(process, port)
         yield Server(port, token, process, folder)
     finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Ask a server that leads a session of its own to end; what is left of it after 20 seconds is killed."""
+    process.send_signal(signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(20)
+    # Plain Granian forgets a worker that was told to end before it could hear.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

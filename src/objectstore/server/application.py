@@ -20,6 +20,7 @@ from objectstore.server.dataplane import DataPlane, serves
 from objectstore.server.description import describe_objects
 from objectstore.server.errors import install_handlers
 from objectstore.server.exchange import Exchange, raw_path_of
+from objectstore.server.heads import amend_uvicorn
 from objectstore.server.linked import exchange_of
 from objectstore.server.metrics import METRICS_PATH, metrics_router
 from objectstore.server.observation.metrics import Metrics
@@ -78,6 +79,9 @@ class Application(FastAPI):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1000})  # before it is accepted: 403
         elif scope["type"] == "http":
             raw_path = raw_path_of(scope)
             receive = self._traffic.enter(scope, receive)
@@ -139,6 +143,7 @@ class Application(FastAPI):
     async def _live(self, receive: Receive, send: Send) -> None:
         """The lifespan protocol: a store that cannot be opened is told in one line."""
         await receive()
+        amend_uvicorn()
         try:
             await self._service.open()
         except ObjectStoreError as error:

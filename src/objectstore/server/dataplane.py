@@ -74,6 +74,8 @@ class DataPlane:
                 await exchange.drain()
         except ClientGone:
             _log.debug("a client went away during %s", exchange.method)
+            if not exchange.started:
+                await exchange.refuse_broken_body()
         except Exception:
             _log.exception("%s failed unforeseen", exchange.method)
             if exchange.started:

@@ -22,6 +22,7 @@ from objectstore.errors import (
     Unavailable,
 )
 from objectstore.server.description import methods_of
+from objectstore.server.exchange import BROKEN_BODY, ClientGone
 from objectstore.wire.errors import format_error
 from objectstore.wire.records import JSON, dump
 
@@ -33,6 +34,7 @@ def install_handlers(app: FastAPI) -> None:
     app.add_exception_handler(ObjectStoreError, _known)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(ClientGone, _broken_off)
     app.add_exception_handler(Exception, _unforeseen)
 
 
@@ -80,6 +82,10 @@ def _http(request: Request, error: Exception) -> Response:
         # The framework takes whatever happens while it reads JSON for a fault of the JSON.
         return response_of(error.__cause__)
     return response_of(BadRequest(str(error.detail)))
+
+
+def _broken_off(_: Request, __: Exception) -> Response:
+    return response_of(BROKEN_BODY)
 
 
 def _unforeseen(request: Request, error: Exception) -> Response:

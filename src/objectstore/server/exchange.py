@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from objectstore.auth.scopes import Credential
 from objectstore.core.streams import bounded
-from objectstore.errors import BadRequest, ObjectStoreError, RequestTimeout, TooLarge
+from objectstore.errors import BadRequest, ObjectStoreError, RequestTimeout, TooLarge, Unsupported
 from objectstore.server.observation.requestid import REQUEST_ID, is_sane, new_request_id
 from objectstore.values import Body
 from objectstore.wire.errors import format_error, rule_of
@@ -27,6 +27,9 @@ _LENGTH_DIGITS: Final = 19
 _IN_HAND: Final = 64 * 1024  # bytes: shorter bodies are taken whole, which costs less than passing on each piece
 _DRAIN_SIZE: Final = 1024 * 1024 * 1024  # bytes
 _DRAIN_TIME: Final = 30.0  # seconds
+
+
+BROKEN_BODY: Final = BadRequest("the body broke off, or its chunks are not what they say")
 
 
 class ClientGone(Exception):
@@ -110,10 +113,19 @@ class Exchange:
 
     @property
     def content_length(self) -> int | None:
-        """Bytes of the body as announced; None when it comes in chunks of unknown number. Raises BadRequest."""
+        """Bytes of the body as announced; None when it comes in chunks of unknown number.
+
+        Raises:
+            BadRequest: the length is none.
+            Unsupported: it is in another coding than chunks (RFC 9112 §6.1).
+        """
         value = self.fields.get(b"content-length")
         if value is None:
-            return None if b"transfer-encoding" in self.fields else 0
+            coding = self.fields.get(b"transfer-encoding")
+            if coding is not None and coding.strip().lower() != b"chunked":
+                # Servers undo the chunks alone: what is compressed inside would be stored as if it were the body.
+                raise Unsupported("the only transfer coding here is chunked; Content-Encoding is kept as it comes")
+            return 0 if coding is None else None
         if not value.isdigit() or len(value) > _LENGTH_DIGITS:
             raise BadRequest("the Content-Length is not a number of bytes")
         return int(value)
@@ -210,6 +222,16 @@ class Exchange:
         """A whole response; a HEAD gets it without the body."""
         await self.start(status, fields)
         await self.send(b"" if self.method == "HEAD" else body)
+
+    async def refuse_broken_body(self) -> None:
+        """Tell of a body that broke off, should anybody still listen. For the log the client went away.
+
+        Granian has the one message for a client that went away and for one whose chunks are none.
+        """
+        _, fields, body = format_error(BROKEN_BODY)
+        told = [*fields, (REQUEST_ID, self.request_id), (b"connection", b"close")]
+        await self._send({"type": "http.response.start", "status": 400, "headers": told})
+        await self._send({"type": "http.response.body", "body": body})
 
     async def refuse(self, error: ObjectStoreError) -> None:
         """Tell of an error."""
