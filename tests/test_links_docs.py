@@ -12,10 +12,11 @@ import pytest
 
 from objectstore.config.settings import Settings
 from objectstore.server.schemas import LinkRecord, LinkRequest
+from pages import DOCS, snippets
 from peer import Server, running
-from test_readme import environment, snippets
+from test_readme import environment
 
-DOCUMENT = Path(__file__).parent.parent / "docs" / "links.md"
+DOCUMENT = DOCS / "links.md"
 TEXT = DOCUMENT.read_text()
 
 

@@ -11,43 +11,26 @@ import subprocess
 import sys
 import venv
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from objectstore.config.build import build
 from objectstore.config.schema import load
+from pages import ROOT, Snippet, snippets
 from peer import Server, free_port, running, wait_until_healthy
 
-ROOT = Path(__file__).parent.parent
-_FENCED = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # What runs until it is told to stop, by the first words of its line.
 SERVERS = ("make serve", "objectstore serve", "DATA_DIR=./objectstore-data uvicorn")
 
 
-@dataclass(frozen=True)
-class Snippet:
-    language: str
-    text: str
-    line: int
-
-    @property
-    def starts_a_server(self) -> bool:
-        return any(line.startswith(SERVERS) for line in self.text.splitlines())
-
-    def __str__(self) -> str:
-        return f"line {self.line}"
-
-
-def snippets(document: Path) -> list[Snippet]:
-    text = document.read_text()
-    return [Snippet(found[1], found[2], text.count("\n", 0, found.start()) + 1) for found in _FENCED.finditer(text)]
+def starts_a_server(snippet: Snippet) -> bool:
+    return any(line.startswith(SERVERS) for line in snippet.text.splitlines())
 
 
 README = snippets(ROOT / "README.md")
-SERVING = [one for one in README if one.language == "bash" and one.starts_a_server]
-RUNNING = [one for one in README if one.language in {"bash", "python"} and not one.starts_a_server]
+SERVING = [one for one in README if one.language == "bash" and starts_a_server(one)]
+RUNNING = [one for one in README if one.language in {"bash", "python"} and not starts_a_server(one)]
 
 
 @pytest.fixture(scope="module")

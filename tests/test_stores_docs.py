@@ -11,24 +11,19 @@ from objectstore.config.build import build
 from objectstore.config.catalogue import ABILITIES, Described, capabilities_of, markdown
 from objectstore.config.schema import load_all
 from objectstore.config.types import TYPES
+from pages import DOCS, snippets
 
-DOCS = Path(__file__).parent.parent / "docs"
 INDEX = DOCS / "stores.md"
 # Two backends are old enough to have pages of their own beside the folder.
 PAGES = [*sorted((DOCS / "stores").glob("*.md")), DOCS / "engine.md", DOCS / "filesystem.md"]
 READ = [INDEX, *PAGES, DOCS / "migration.md", DOCS / "library.md"]
 BEGIN, END = "<!-- tables of objectstore config types --markdown -->", "<!-- end of tables -->"
-_YAML = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _VARIABLE = re.compile(r"\$\{(\w+)")
 
 
-def blocks(page: Path) -> list[tuple[int, str]]:
-    """The YAML of a page, each block with its line."""
-    text = page.read_text()
-    return [(text.count("\n", 0, found.start()) + 1, found[1]) for found in _YAML.finditer(text)]
-
-
-BLOCKS = [pytest.param(text, id=f"{page.relative_to(DOCS)}:{line}") for page in READ for line, text in blocks(page)]
+BLOCKS = [
+    pytest.param(one.text, id=f"{page.relative_to(DOCS)}:{one.line}") for page in READ for one in snippets(page, "yaml")
+]
 
 
 def dummy(name: str) -> str:
@@ -55,7 +50,7 @@ def test_the_yaml_of_a_page_is_accepted(text: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("page", [*PAGES], ids=lambda page: str(page.relative_to(DOCS)))
 def test_a_page_has_a_yaml_that_works(page: Path) -> None:
     if page.parent == DOCS / "stores":
-        assert blocks(page), f"docs/stores/{page.name} shows no storage.yaml"
+        assert snippets(page, "yaml"), f"docs/stores/{page.name} shows no storage.yaml"
 
 
 @pytest.mark.parametrize("name", [one.names[0] for one in TYPES])

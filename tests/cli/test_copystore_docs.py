@@ -14,14 +14,10 @@ from objectstore.backends.engine.backend import EngineBackend
 from objectstore.cli.application import app
 from objectstore.config.address import resolve
 from objectstore.testing.suite.harness import keys
+from pages import DOCS, run_in_order, snippets
 
-TEXT = (Path(__file__).parents[2] / "docs" / "copy-store.md").read_text()
-
-
-def block(language: str) -> str:
-    found = re.search(rf"^```{language}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
-    assert found is not None
-    return found[1]
+PAGE = DOCS / "copy-store.md"
+TEXT = PAGE.read_text()
 
 
 def fill(folder: Path, *names: str) -> None:
@@ -42,7 +38,7 @@ def held(folder: Path) -> list[str]:
 
 
 def test_the_file_works_with_the_command_beside_it(tmp_path: Path) -> None:
-    (tmp_path / "storage.yaml").write_text(block("yaml"))
+    (tmp_path / "storage.yaml").write_text(snippets(PAGE, "yaml")[0].text)
     (tmp_path / "files").mkdir()
     (tmp_path / "files" / "a").write_bytes(b"1")
     assert "objectstore copy-store old new --config storage.yaml\n" in TEXT
@@ -55,7 +51,7 @@ def test_the_file_works_with_the_command_beside_it(tmp_path: Path) -> None:
 def test_the_code_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     fill(tmp_path / "data", "photos/1", "other")
-    exec(block("python"), {})  # noqa: S102  what the page shows
+    assert list(run_in_order(snippets(PAGE, "python")))
     assert held(tmp_path / "copy") == ["photos/1"]
 
 

@@ -13,10 +13,10 @@ import objectstore
 from client.both import TOKEN
 from objectstore import RestStore
 from objectstore.testing import serve
+from pages import DOCS, run_in_order, snippets
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "client.md"
+DOCUMENT = DOCS / "client.md"
 TEXT = DOCUMENT.read_text()
-BLOCKS = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
@@ -29,11 +29,9 @@ def test_every_block_runs(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {}
     stores: list[RestStore] = []
-    for block in BLOCKS:
-        code = block.replace("http://localhost:8000", url).replace("your-api-key", TOKEN)
-        exec(compile(code, str(DOCUMENT), "exec"), names)  # noqa: S102  our own documentation
+    replaced = {"http://localhost:8000": url, "your-api-key": TOKEN}
+    for _, names in run_in_order(snippets(DOCUMENT, "python"), replaced):
         store = names.get("store")
         if isinstance(store, RestStore) and store not in stores:
             stores.append(store)

@@ -17,10 +17,10 @@ from objectstore.client.transfers.jobs import Report
 from objectstore.client.transfers.partfile import SUFFIX
 from objectstore.client.transfers.sync import Transfers
 from objectstore.testing import serve
+from pages import DOCS, run_against
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "transfers.md"
+DOCUMENT = DOCS / "transfers.md"
 TEXT = DOCUMENT.read_text()
-BLOCKS = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
@@ -36,11 +36,7 @@ def test_every_block_runs(
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     (tmp_path / "results" / "day").mkdir(parents=True)
     (tmp_path / "results" / "day" / "one.txt").write_text("one")
-    names: dict[str, object] = {}
-    for block in BLOCKS:
-        code = block.replace("http://localhost:8000", url).replace("your-api-key", TOKEN)
-        exec(compile(code, str(DOCUMENT), "exec"), names)  # noqa: S102  our own documentation
-    store = names["store"]
+    store = run_against(url, TOKEN, DOCUMENT)["store"]
     assert isinstance(store, RestStore)
     assert store.get("table.csv") == b"station,value\r\nnorth,3\r\n"
     store.close()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import Any
 
 import dask.array
@@ -22,9 +20,8 @@ from zarr.core.sync import sync
 from objectstore import zarr as zarr_module
 from objectstore.fsspec import ObjectStoreFileSystem
 from objectstore.testing import ObjectStoreServer, serve
+from pages import DOCS, run_against
 
-DOCS = Path(__file__).parents[2] / "docs"
-BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 TABLE = pd.DataFrame({"station": ["north", "south"] * 500, "depth": np.arange(1000), "t": np.arange(1000) / 7})
 
 
@@ -144,12 +141,8 @@ def test_a_local_cache_notices_a_new_version(url: str, options: dict[str, Any], 
 @pytest.mark.filterwarnings("ignore:Consolidated metadata:zarr.errors.ZarrUserWarning")
 @pytest.mark.parametrize(("name", "told"), [("fsspec.md", "All is well."), ("zarr.md", "['grid']")])
 def test_every_block_runs(name: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
-    names: dict[str, object] = {}
     with serve() as server:
-        for block in BLOCK.findall((DOCS / name).read_text()):
-            code = block.replace("localhost:8000", server.url.removeprefix("http://"))
-            code = code.replace("your-api-key", server.token)
-            exec(compile(code, name, "exec"), names)  # noqa: S102  our own documentation
+        run_against(server.url, server.token, DOCS / name)
         for instance in list(ObjectStoreFileSystem._cache.values()):
             if instance.url == server.url:
                 # Those that zarr made live in its loop.

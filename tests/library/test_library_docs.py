@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-PAGE = (Path(__file__).parents[2] / "docs" / "library.md").read_text()
-EXAMPLES = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+from pages import DOCS, snippets
+
+EXAMPLES = [one.text for one in snippets(DOCS / "library.md", "python")]
 
 
 @pytest.mark.parametrize(("example", "printed"), [*zip(EXAMPLES, ["b'measured'\nruns/1\n", "100\n"], strict=True)])

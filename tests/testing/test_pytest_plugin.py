@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import objectstore.testing
+from pages import DOCS, run_in_order, snippets
 
-TEXT = (Path(__file__).parents[2] / "docs" / "testing.md").read_text()
-BLOCKS = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+PAGE = DOCS / "testing.md"
+TEXT = PAGE.read_text()
+BLOCKS = snippets(PAGE, "python")
 STRICT = """
 [pytest]
 strict = true
@@ -43,16 +44,14 @@ def _pytest(folder: Path, files: Mapping[str, str]) -> str:
 
 
 def test_the_examples_of_the_documentation_run_and_nothing_is_imported_before(tmp_path: Path) -> None:
-    tests = {f"test_{number}.py": block for number, block in enumerate(BLOCKS) if "def test_" in block}
+    tests = {f"test_{block.line}.py": block.text for block in BLOCKS if "def test_" in block.text}
     assert tests
     told = _pytest(tmp_path, {"test_00.py": LAZY, **tests})
     assert f"{TEXT.count('def test_') + 1} passed" in told
 
 
 def test_the_other_examples_run() -> None:
-    for block in BLOCKS:
-        if "def test_" not in block:
-            exec(compile(block, "docs/testing.md", "exec"), {})  # noqa: S102  our own documentation
+    assert list(run_in_order(block for block in BLOCKS if "def test_" not in block.text))
 
 
 def test_everything_is_told_of() -> None:
