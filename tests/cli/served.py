@@ -18,6 +18,7 @@ from objectstore.cli import exits
 from objectstore.cli.application import app
 
 PROGRAM: Final = (sys.executable, "-m", "objectstore")
+_NOWHERE: Final = "/dev/null/nowhere"
 _SETTINGS: Final = (
     "AUTH_TOKENS_FILE",
     "DATA_DIR",
@@ -33,7 +34,8 @@ _SETTINGS: Final = (
 def environment(**added: str) -> dict[str, str]:
     """What the tests were started with, without anything that configures us."""
     kept = {name: value for name, value in os.environ.items() if name not in _SETTINGS and "OBJECTSTORE" not in name}
-    return {**kept, "COLUMNS": "200", **added}
+    # No profiles of whoever runs the tests.
+    return {**kept, "COLUMNS": "200", "XDG_CONFIG_HOME": _NOWHERE, **added}
 
 
 def invoke(

@@ -18,6 +18,7 @@ from objectstore.cli import (
     exists,
     get,
     info,
+    login,
     ls,
     put,
     restore,
@@ -60,6 +61,9 @@ _mount(bench.bench, bench.EXAMPLES)
 _mount(check.check, check.EXAMPLES)
 _mount(backup.backup, backup.EXAMPLES)
 _mount(restore.restore, restore.EXAMPLES)
+_mount(login.login, login.LOGIN_EXAMPLES)
+_mount(login.logout, login.LOGOUT_EXAMPLES)
+_mount(login.profiles, login.PROFILES_EXAMPLES)
 app.add_typer(config.app, name="config")
 app.add_typer(token.app, name="token")
 

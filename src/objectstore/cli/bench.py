@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from objectstore.cli.connection import DEFAULT_URL, Token, Url, connect_async
+from objectstore.cli.connection import Profile, Token, Url, connect_async, located
 from objectstore.cli.exits import TERMINATED, Usage, reported
 from objectstore.cli.output import Json, Output, Quiet, human_size
 from objectstore.cli.workload import Load, Step, measure, room
 from objectstore.config.units import parse_size
+
+if TYPE_CHECKING:
+    from objectstore.client.place import Place
 
 EXAMPLES: Final = (
     "objectstore bench",
@@ -30,8 +33,9 @@ def bench(
     large: Annotated[
         str, typer.Option("--large", metavar="SIZE", help="Of one large object; 0 to leave it out.")
     ] = "256MiB",
-    url: Url = DEFAULT_URL,
+    url: Url = None,
     token: Token = None,
+    profile: Profile = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -44,18 +48,18 @@ def bench(
     with reported(out):
         load = Load(objects=objects, size=_size("--size", size), connections=connections, large=_size("--large", large))
         try:
-            asyncio.run(_run(url, token, load, out))
+            asyncio.run(_run(located(url, token, profile), load, out))
         except asyncio.CancelledError:
             raise typer.Exit(TERMINATED) from None
 
 
-async def _run(url: str, token: str | None, load: Load, out: Output) -> None:
+async def _run(place: Place, load: Load, out: Output) -> None:
     measuring = asyncio.current_task()
     assert measuring is not None  # noqa: S101  a coroutine is run by one
     # Told to end, it cleans up like a task that is cancelled: at the next await, and not in the midst of a library.
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, measuring.cancel)
-    async with connect_async(url, token, load.connections) as store, room(store) as prefix:
-        out.say(f"measuring {url} with {load.objects} objects of {human_size(load.size)} under {prefix}")
+    async with connect_async(place, load.connections) as store, room(store) as prefix:
+        out.say(f"measuring {place.url} with {load.objects} objects of {human_size(load.size)} under {prefix}")
         if not out.json:
             out.line(f"{'':<10}{'requests':>10}{'':>18}{'p50':>12}{'p99':>12}")
         async for step in measure(store, prefix, load):

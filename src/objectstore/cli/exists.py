@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from objectstore.cli.connection import DEFAULT_URL, Token, Url, connect
+from objectstore.cli.connection import Profile, Token, Url, connect
 from objectstore.cli.exits import NOT_FOUND, reported
 from objectstore.cli.output import Json, Output, Quiet
 from objectstore.errors import NotFound
@@ -16,15 +16,16 @@ EXAMPLES: Final = ("objectstore exists reports/2026.pdf && echo there",)
 
 def exists(
     key: Annotated[str, typer.Argument(metavar="KEY", help="Which object.")],
-    url: Url = DEFAULT_URL,
+    url: Url = None,
     token: Token = None,
+    profile: Profile = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Tell whether there is an object under a key: the exit code is 0 if there is, 4 if not."""
     out = Output(json=json, quiet=quiet)
     with reported(out):
-        with connect(url, token) as store:
+        with connect(url, token, profile) as store:
             found = store.exists(key)
         if json:
             out.document({"key": key, "exists": found})

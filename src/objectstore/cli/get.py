@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
-from objectstore.cli.connection import DEFAULT_URL, Token, Url, connect
+from objectstore.cli.connection import Profile, Token, Url, connect
 from objectstore.cli.destination import STDOUT, destination_of, replacing
 from objectstore.cli.exits import Usage, reported
 from objectstore.cli.output import Json, Output, Quiet, as_json, described, human_size
@@ -42,8 +42,9 @@ def get(
             help="Only these bytes, counted from 0, both ends included; 500- is all from there on, -500 the last 500.",
         ),
     ] = None,
-    url: Url = DEFAULT_URL,
+    url: Url = None,
     token: Token = None,
+    profile: Profile = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -56,7 +57,7 @@ def get(
     with reported(out):
         name = destination_of(key, file)
         wanted = None if range_ is None else parse_range(range_)
-        with connect(url, token) as store, store.stream(key, range=wanted) as reader:
+        with connect(url, token, profile) as store, store.stream(key, range=wanted) as reader:
             size = reader.stop - reader.start
             with replacing(name) as target, metered(key, size, sys.stderr, quiet=json or quiet) as meter:
                 for chunk in reader:

@@ -6,17 +6,20 @@ import json as json_format
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import typer
 
-from objectstore.cli.connection import DEFAULT_URL, Token, Url, connect
+from objectstore.cli.connection import Profile, Token, Url, connect_to, located
 from objectstore.cli.exits import reported
 from objectstore.cli.output import Json, Output, human_size
 from objectstore.core.grouping import Groups, Share
 from objectstore.errors import Forbidden
+
+if TYPE_CHECKING:
+    from objectstore.client.place import Place
 
 EXAMPLES: Final = (
     "objectstore info --data /srv/objects",
@@ -34,8 +37,9 @@ _Facts = dict[str, int | str]  # what was counted, sizes in bytes, under the nam
 
 
 def info(
-    url: Url = DEFAULT_URL,
+    url: Url = None,
     token: Token = None,
+    profile: Profile = None,
     data: Annotated[
         Path | None, typer.Option("--data", metavar="DIR", help="Count a data folder instead, also beside its server.")
     ] = None,
@@ -52,7 +56,9 @@ def info(
     """
     out = Output(json=json)
     with reported(out):
-        facts, largest = _of_server(url, token, depth, top) if data is None else _of_folder(data, depth, top)
+        facts, largest = (
+            _of_server(located(url, token, profile), depth, top) if data is None else _of_folder(data, depth, top)
+        )
         if json:
             prefixes = [{"prefix": one.prefix, "objects": one.objects, "bytes": one.size} for one in largest]
             out.document({**facts, "largest": prefixes})
@@ -85,10 +91,10 @@ def _of_folder(data: Path, depth: int, top: int) -> tuple[_Facts, Sequence[Share
     return facts, census.largest
 
 
-def _of_server(url: str, token: str | None, depth: int, top: int) -> tuple[_Facts, Sequence[Share]]:
+def _of_server(place: Place, depth: int, top: int) -> tuple[_Facts, Sequence[Share]]:
     groups = Groups(depth)
-    with connect(url, token) as store:
-        facts = _readiness(url)
+    with connect_to(place) as store:
+        facts = _readiness(place.url)
         for one in store.objects():
             groups.add(one.key, one.size)
         facts |= {"objects": groups.objects, "bytes": groups.size}

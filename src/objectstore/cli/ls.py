@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 import typer
 
-from objectstore.cli.connection import DEFAULT_URL, Token, Url, connect
+from objectstore.cli.connection import Profile, Token, Url, connect
 from objectstore.cli.exits import reported
 from objectstore.cli.output import Json, Output, Quiet, human_size
 from objectstore.values import ObjectInfo
@@ -37,8 +37,9 @@ def ls(
         bool,
         typer.Option("--recursive", "-r", help="Every key, instead of one line for those that share a part up to /."),
     ] = False,
-    url: Url = DEFAULT_URL,
+    url: Url = None,
     token: Token = None,
+    profile: Profile = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -47,7 +48,7 @@ def ls(
     PREFIX is any beginning of a key: photos lists photos/ and photos-old/, photos/ lists what is in it.
     """
     out = Output(json=json, quiet=quiet)
-    with reported(out), connect(url, token) as store:
+    with reported(out), connect(url, token, profile) as store:
         for name, info in _entries(store, prefix, "" if recursive else "/", details=long or json):
             if json:
                 out.document({"prefix": name} if info is None else record(info))

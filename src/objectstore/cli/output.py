@@ -74,7 +74,7 @@ def in_words(error: Exception) -> str:
         reason = os.strerror(error.errno)
         return f"{error.filename}: {reason}" if error.filename else reason
     if isinstance(error, Unauthenticated):
-        return "the server wants a valid token: set OBJECTSTORE_TOKEN, or use --token"
+        return "the server wants a valid token: objectstore login keeps one; or set OBJECTSTORE_TOKEN, or use --token"
     return str(error) or type(error).__name__
 
 

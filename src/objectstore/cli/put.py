@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, Final, cast
 
 import typer
 
-from objectstore.cli.connection import DEFAULT_URL, Token, Url, connect
+from objectstore.cli.connection import Profile, Token, Url, connect
 from objectstore.cli.exits import Usage, reported
 from objectstore.cli.output import Json, Output, Quiet, human_size
 from objectstore.cli.progress import Meter, metered
@@ -52,8 +52,9 @@ def put(
     no_clobber: Annotated[
         bool, typer.Option("--no-clobber", "-n", help="Fail if there already is an object under the key.")
     ] = False,
-    url: Url = DEFAULT_URL,
+    url: Url = None,
     token: Token = None,
+    profile: Profile = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -69,7 +70,7 @@ def put(
         if guessed is not None:
             kept["content_type"] = guessed
         conditions = ONLY_IF_ABSENT if no_clobber else UNCONDITIONAL
-        with opened(file) as source, connect(url, token) as store:
+        with opened(file) as source, connect(url, token, profile) as store:
             size = size_of(source)
             with metered(target, size, sys.stderr, quiet=json or quiet) as meter:
                 info = _send(store, target, source, meter, conditions, kept)

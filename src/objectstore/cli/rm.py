@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from objectstore.cli.connection import DEFAULT_URL, Token, Url, connect
+from objectstore.cli.connection import Profile, Token, Url, connect
 from objectstore.cli.exits import FAILED, OK, Usage, code_of, reported
 from objectstore.cli.output import Json, Output, Quiet, printable
 from objectstore.errors import NotFound, ObjectStoreError
@@ -31,8 +31,9 @@ def rm(
         bool, typer.Option("--recursive", "-r", help="Delete every object whose key starts with what is given.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before -r deletes.")] = False,
-    url: Url = DEFAULT_URL,
+    url: Url = None,
     token: Token = None,
+    profile: Profile = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -44,7 +45,7 @@ def rm(
     with reported(out):
         if recursive and not yes and not sys.stdin.isatty():
             raise Usage("-r asks before it deletes, and there is no terminal to ask on: add --yes")
-        with connect(url, token) as store:
+        with connect(url, token, profile) as store:
             if recursive:
                 code = max([_delete_prefix(store, prefix, out, ask=not yes) for prefix in keys])
             else:

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from objectstore.cli.connection import DEFAULT_URL, Token, Url, connect
+from objectstore.cli.connection import Profile, Token, Url, connect
 from objectstore.cli.exits import Usage, reported
 from objectstore.cli.output import Json, Output, Quiet
 from objectstore.config.units import parse_duration, parse_size
@@ -39,8 +39,9 @@ def sign(
     filename: Annotated[
         str | None, typer.Option("--filename", metavar="NAME", help="What browsers save a GET under.")
     ] = None,
-    url: Url = DEFAULT_URL,
+    url: Url = None,
     token: Token = None,
+    profile: Profile = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -53,7 +54,7 @@ def sign(
     with reported(out):
         lifetime = _lifetime(expires)
         most = None if max_bytes is None else _size(max_bytes)
-        with connect(url, token) as store:
+        with connect(url, token, profile) as store:
             try:
                 link = store.sign(
                     key,

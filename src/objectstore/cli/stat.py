@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from objectstore.cli.connection import DEFAULT_URL, Token, Url, connect
+from objectstore.cli.connection import Profile, Token, Url, connect
 from objectstore.cli.exits import reported
 from objectstore.cli.output import Json, Output, Quiet, described, human_size
 from objectstore.core.attributes import fields
@@ -19,15 +19,16 @@ _WIDTH: Final = 20
 
 def stat(
     key: Annotated[str, typer.Argument(metavar="KEY", help="Which object.")],
-    url: Url = DEFAULT_URL,
+    url: Url = None,
     token: Token = None,
+    profile: Profile = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Show what is known of an object: size, type, time of writing, SHA-256, metadata."""
     out = Output(json=json, quiet=quiet)
     with reported(out):
-        with connect(url, token) as store:
+        with connect(url, token, profile) as store:
             info = store.head(key)
         if json:
             out.document(described(info))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from objectstore.cli.connection import DEFAULT_URL, Token, Url, connect
+from objectstore.cli.connection import Profile, Token, Url, connect
 from objectstore.cli.exits import reported
 from objectstore.cli.output import Json, Output, Quiet, human_size
 
@@ -22,8 +22,9 @@ EXAMPLES: Final = (
 
 
 def usage(
-    url: Url = DEFAULT_URL,
+    url: Url = None,
     token: Token = None,
+    profile: Profile = None,
     data: Annotated[
         Path | None,
         typer.Option("--data", metavar="DIR", help="Show all tokens with a quota for this data folder instead."),
@@ -46,7 +47,7 @@ def usage(
         if data is not None:
             found = list(_of_folder(data, data / "tokens.json" if tokens is None else tokens))
         else:
-            with connect(url, token) as store:
+            with connect(url, token, profile) as store:
                 found = [("", one) for one in store.usage()]
         if json:
             for name, one in found:

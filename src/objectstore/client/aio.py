@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self, Unpack
 
 from objectstore.client.drivers import AsyncDriver
+from objectstore.client.place import chosen_place
 from objectstore.client.readers import AsyncReader
 from objectstore.client.site import parse_site
 from objectstore.client.sources import AsyncData, Kept, aopened
@@ -36,7 +37,7 @@ class AsyncRestStore(AsyncTransfers):
     @classmethod
     def create(
         cls,
-        base_url: str,
+        base_url: str | None = None,
         api_key: str | None = None,
         timeout: float = 30.0,
         max_retries: int = 3,
@@ -44,9 +45,11 @@ class AsyncRestStore(AsyncTransfers):
         *,
         max_connections: int = 100,
         ca_file: str | os.PathLike[str] | None = None,
+        profile: str | None = None,
     ) -> Self:
         """A client of the server at `base_url`; nothing is connected yet. Arguments as for `RestStore.create`."""
-        site = parse_site(base_url, api_key)
+        place = chosen_place(base_url, api_key, profile)
+        site = parse_site(place.url, place.token)
         retries = Retries(limit=max_retries, delay=retry_delay)
         transport = async_transport_to(site.origin, timeout=timeout, max_connections=max_connections, ca_file=ca_file)
         return cls(AsyncDriver(site, transport, retries))

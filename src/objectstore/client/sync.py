@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self, Unpack
 
 from objectstore.client.drivers import Driver
+from objectstore.client.place import chosen_place
 from objectstore.client.readers import Reader
 from objectstore.client.site import parse_site
 from objectstore.client.sources import Data, Kept, opened
@@ -43,7 +44,7 @@ class RestStore(Transfers):
     @classmethod
     def create(
         cls,
-        base_url: str,
+        base_url: str | None = None,
         api_key: str | None = None,
         timeout: float = 30.0,
         max_retries: int = 3,
@@ -51,19 +52,23 @@ class RestStore(Transfers):
         *,
         max_connections: int = 100,
         ca_file: str | os.PathLike[str] | None = None,
+        profile: str | None = None,
     ) -> Self:
         """A client of the server at `base_url`; nothing is connected yet.
 
         Args:
-            base_url: as in `http://localhost:8000`; a path in it goes before every path of a request.
-            api_key: the token, sent as `Authorization: Bearer`; None sends none.
+            base_url: as in `http://localhost:8000`; a path in it goes before every path of a request. Without it, the
+                environment and the profiles of `objectstore login` say which server it is, and give its token.
+            api_key: the token, sent as `Authorization: Bearer`; None sends none to a `base_url`.
             timeout: seconds that connecting, each read and each write may take.
             max_retries: tries after the first, where trying again is safe.
             retry_delay: seconds before the first retry at most; doubles with each one.
             max_connections: how many requests may be under way at once; others wait their turn.
             ca_file: certificates (PEM) of the authorities to trust instead of the system's.
+            profile: of `objectstore login`, to take the URL from, and the token.
         """
-        site = parse_site(base_url, api_key)
+        place = chosen_place(base_url, api_key, profile)
+        site = parse_site(place.url, place.token)
         retries = Retries(limit=max_retries, delay=retry_delay)
         transport = transport_to(site.origin, timeout=timeout, max_connections=max_connections, ca_file=ca_file)
         return cls(Driver(site, transport, retries))

@@ -53,13 +53,14 @@ class Connected(AsyncFileSystem):  # type: ignore[misc]  # fsspec has no types
         asynchronous: bool = False,
         loop: asyncio.AbstractEventLoop | None = None,
         batch_size: int | None = None,
+        profile: str | None = None,
         **options: Any,
     ) -> None:
         """The file system of a server; nothing is connected yet.
 
         Args:
-            url: as in `http://localhost:8000`; by default that of the paths, or `OBJECTSTORE_URL`.
-            token: by default `OBJECTSTORE_TOKEN`.
+            url: as in `http://localhost:8000`; by default that of the paths, `OBJECTSTORE_URL`, or a profile's.
+            token: by default `OBJECTSTORE_TOKEN`, or that of the profile for just this URL.
             timeout: as for `RestStore.create`, like the next three.
             max_retries: tries after the first.
             retry_delay: seconds before the first retry at most.
@@ -68,9 +69,10 @@ class Connected(AsyncFileSystem):  # type: ignore[misc]  # fsspec has no types
             asynchronous: it is used from coroutines, by its methods that begin with an underscore.
             loop: the event loop that does the work; by default that of fsspec.
             batch_size: requests at once for calls about many paths.
+            profile: of `objectstore login`, to take the URL from, and the token.
             options: those of every file system.
         """
-        self._place = look_up(url, token)
+        self._place = look_up(url, token, profile)
         self._settings = (timeout, max_retries, retry_delay)
         self._max_connections = max_connections
         super().__init__(
