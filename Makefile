@@ -8,12 +8,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check bench bench-quick fmt lock clean
+.PHONY: help serve test check bench bench-quick docs fmt lock clean
 
 help:
 	@echo 'make serve [PORT=8000] [DATA=./objectstore-data]   run the server'
 	@echo 'make test  [JOBS=2]                                run every check and test'
-	@echo 'make check | fmt | bench | bench-quick | lock | clean'
+	@echo 'make check | fmt | docs | bench | bench-quick | lock | clean'
 
 # Versions and hashes come from the locks; the package itself is installed in place, so that edits count. What serving
 # takes is a small part of what tests do.
@@ -43,6 +43,10 @@ test: check
 fmt: $(VENV)/.installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The pages of docs/reference, from the docstrings.
+docs: $(VENV)/.installed
+	$(BIN)/python -m tools.reference
 
 bench: $(VENV)/.installed
 	@tests/install-system-packages

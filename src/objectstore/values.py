@@ -96,6 +96,7 @@ class Last:
 
 
 ByteRange: TypeAlias = Bounded | From | Last
+"""Which bytes of an object are to be read."""
 
 Etags: TypeAlias = Literal["*"] | tuple[str, ...]
 """Any object at all, or one with one of these etags (unquoted)."""
@@ -118,7 +119,10 @@ class Conditions:
 
 
 UNCONDITIONAL: Final = Conditions()
+"""In any case."""
+
 ONLY_IF_ABSENT: Final = Conditions(if_none_match="*")
+"""Create: AlreadyExists when there is an object under the key; of many writers at the same time one wins."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

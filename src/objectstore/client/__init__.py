@@ -1,4 +1,4 @@
-"""Drivers of the flows in `wire.flows`: one that blocks, one that awaits."""
+"""The clients: `RestStore` blocks, `AsyncRestStore` awaits. Both are drivers of the flows in `wire.flows`."""
 
 from objectstore.client.aio import AsyncRestStore
 from objectstore.client.readers import AsyncReader, Reader

@@ -27,8 +27,9 @@ class ObjectStoreFileSystem(Readable):
     Listings are asked for anew each time, unless `use_listings_cache` says otherwise. May be used after a fork.
 
     Raises (all methods):
-        FileNotFoundError, FileExistsError, IsADirectoryError, PermissionError, OSError (no key), and besides them the
-        errors of `objectstore.errors`.
+        FileNotFoundError, FileExistsError, IsADirectoryError, PermissionError.
+        OSError: it cannot be a key.
+        The errors of `objectstore.errors` for all else.
     """
 
     async def _pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kept: Unpack[Kept]) -> None:

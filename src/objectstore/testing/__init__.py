@@ -1,10 +1,12 @@
 """Shipped for tests: a real server with troubles on demand, and what backends are tested with.
 
-from objectstore.testing import Cut, Delay, Refuse, serve
+    from objectstore.testing import Refuse, serve
 
-with serve() as server:
-server.disturb(Refuse(503, retry_after=1), times=2)
-server.store.put("key", b"data")
+    with serve() as server:
+        server.disturb(Refuse(503, retry_after=1), times=2)
+        server.store.put("key", b"data")
+
+`pip install 'objectstore[server]'` brings the server along.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class AsyncTransfers:
         conditions: Conditions = UNCONDITIONAL,
         **kept: Unpack[Kept],
     ) -> ObjectInfo:
-        """As `Transfers.upload`; `source` may also be an async iterable of bytes."""
+        """As `RestStore.upload`; `source` may also be an async iterable of bytes."""
         options = Options(part_size=part_size, concurrency=concurrency, resume=resume, verify=verify)
         attributes = typed(Attributes(**kept) if kept else NO_ATTRIBUTES, source, key)
         driver = self._driver
@@ -65,19 +65,19 @@ class AsyncTransfers:
         progress: Progress | None = None,
         conditions: Conditions = UNCONDITIONAL,
     ) -> ObjectInfo:
-        """As `Transfers.download`."""
+        """As `RestStore.download`."""
         options = Options(part_size=part_size, concurrency=concurrency, resume=resume, verify=verify)
         driver = self._driver
         work = downloads.download(key, path, conditions, options, str(driver.site), driver.retries, Meter(progress))
         return await driver.run(work)
 
     async def abandon_upload(self, source: str | os.PathLike[str], key: str) -> None:
-        """As `Transfers.abandon_upload`."""
+        """As `RestStore.abandon_upload`."""
         driver = self._driver
         await driver.run(abandoned(Path(source), key, str(driver.site), driver.retries))
 
     async def abandon_download(self, path: str | os.PathLike[str]) -> None:
-        """As `Transfers.abandon_download`."""
+        """As `RestStore.abandon_download`."""
         downloads.abandon(path)
 
     async def transfer(
@@ -92,7 +92,7 @@ class AsyncTransfers:
         total: int | None = None,
         on_event: OnEvent | None = None,
     ) -> AsyncGenerator[Transferred, None]:
-        """As `Transfers.transfer`."""
+        """As `RestStore.transfer`."""
         options = Options(part_size=part_size, resume=resume, verify=verify)
         driver = self._driver
         crew = Crew(str(driver.site), driver.retries, options, concurrency, progress, on_event, total)
@@ -115,7 +115,7 @@ class AsyncTransfers:
         on_event: OnEvent | None = None,
         **kept: Unpack[Kept],
     ) -> Report:
-        """As `Transfers.upload_dir`."""
+        """As `RestStore.upload_dir`."""
         attributes = Attributes(**kept) if kept else NO_ATTRIBUTES
         retries = self._driver.retries
         plan = await self._driver.run(
@@ -138,7 +138,7 @@ class AsyncTransfers:
         progress: Progress | None = None,
         on_event: OnEvent | None = None,
     ) -> Report:
-        """As `Transfers.download_dir`."""
+        """As `RestStore.download_dir`."""
         plan = await self._driver.run(folders.download_plan(prefix, folder, self._driver.retries, skip_same=skip_same))
         return await self._carried_out(
             plan, concurrency, Options(part_size=part_size, resume=resume, verify=verify), progress, on_event
@@ -147,7 +147,7 @@ class AsyncTransfers:
     async def get_many(
         self, keys: Iterable[str], *, concurrency: int = MANY
     ) -> AsyncGenerator[tuple[str, bytes | ObjectStoreError], None]:
-        """As `Transfers.get_many`."""
+        """As `RestStore.get_many`."""
         driver = self._driver
         async with aclosing(driver.each(fetches(keys, driver.retries), concurrency, ordered=True)) as outcomes:
             async for outcome in outcomes:
@@ -161,7 +161,7 @@ class AsyncTransfers:
         conditions: Conditions = UNCONDITIONAL,
         **kept: Unpack[Kept],
     ) -> Report:
-        """As `Transfers.put_many`."""
+        """As `RestStore.put_many`."""
         attributes = Attributes(**kept) if kept else NO_ATTRIBUTES
         report = Report()
         async with aclosing(self.transfer(uploads_of(items, attributes, conditions), concurrency=concurrency)) as done:
@@ -203,7 +203,7 @@ class AsyncTransfers:
         conditions: Conditions = UNCONDITIONAL,
         **kept: Unpack[Kept],
     ) -> AsyncObjectReader | AsyncObjectWriter:
-        """As `Transfers.open`, as in `async with await store.open(key)`; the methods of the file are awaited too."""
+        """As `RestStore.open`, as in `async with await store.open(key)`; the methods of the file are awaited too."""
         check_mode(mode, buffer_size, part_size, kept)
         driver = self._driver
         if mode == "rb":
