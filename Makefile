@@ -4,15 +4,17 @@ PORT ?= 8000
 HOST ?= 127.0.0.1
 DATA ?= ./objectstore-data
 JOBS ?= 2
+SECONDS ?= 60
 VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check bench bench-quick docs fmt lock clean
+.PHONY: help serve test check bench bench-quick docs fuzz fmt lock clean
 
 help:
 	@echo 'make serve [PORT=8000] [DATA=./objectstore-data]   run the server'
 	@echo 'make test  [JOBS=2]                                run every check and test'
+	@echo 'make fuzz  [SECONDS=60] [TARGETS="keys links"]     search for inputs that break a parser'
 	@echo 'make check | fmt | docs | bench | bench-quick | lock | clean'
 
 # Versions and hashes come from the locks; the package itself is installed in place, so that edits count. What serving
@@ -39,6 +41,10 @@ check: $(VENV)/.installed
 test: check
 	@tests/install-system-packages
 	$(BIN)/pytest --numprocesses $(JOBS) --dist loadscope
+
+# What it finds is left in the current folder; kept in fuzz/corpus/TARGET it is a test from then on.
+fuzz: $(VENV)/.installed
+	$(BIN)/python -m fuzz --seconds $(SECONDS) $(TARGETS)
 
 fmt: $(VENV)/.installed
 	$(BIN)/ruff check --fix .

@@ -121,7 +121,7 @@ def _record(number: int, members: Any) -> TokenRecord:
     def read(member: str, parse: Callable[[Any], Any], wanted: str) -> Any:
         try:
             return parse(members[member])
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             raise ConfigurationError(f'token {number}: "{member}" has to be {wanted}') from None
 
     return TokenRecord(

@@ -254,7 +254,7 @@ def _is_of_another_place(reply: Reply) -> bool:
 def _understood(parse: Callable[[], T], reply: Reply, request: Request) -> T:
     try:
         return parse()
-    except (KeyError, TypeError, ValueError, AttributeError, BadRequest) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, BadRequest) as error:
         raise not_ours(reply, request, repr(error)) from error
 
 

@@ -90,7 +90,7 @@ def _told(fields: Mapping[str, str]) -> dict[str, Any] | None:
     try:
         told = json.loads(fields[ENTRY])
         return told if told["v"] == 1 else None
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         return None
 
 

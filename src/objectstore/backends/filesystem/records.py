@@ -134,7 +134,7 @@ def decode(raw: bytes) -> Any:
     """The value of JSON; None when it is none."""
     try:
         return json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

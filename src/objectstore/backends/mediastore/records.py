@@ -39,7 +39,7 @@ def load(key: str, medium: Mapping[str, Any]) -> ObjectInfo | None:
             digests=load_digests(told["digest"]),
             attributes=load_attributes(told["attributes"]),
         )
-    except (KeyError, TypeError, ValueError, AttributeError, BadRequest):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, BadRequest):
         return None
 
 

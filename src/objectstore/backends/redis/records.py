@@ -52,5 +52,5 @@ def parse_state(key: str, state: bytes, now: datetime) -> ObjectInfo:
             digests=parse_digest_map(members["digest"]),
             attributes=parse_attributes(members),
         )
-    except (KeyError, TypeError, ValueError, BadRequest) as error:
+    except (KeyError, TypeError, ValueError, RecursionError, BadRequest) as error:
         raise Corrupted(f"the record of {key!r} in Redis cannot be read: {error!r}") from error

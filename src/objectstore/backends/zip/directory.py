@@ -108,8 +108,12 @@ def empty_archive() -> bytes:
 
 def read_directory(file: OpenFile, signature: Signature) -> Directory:
     """The entries of an archive that is open. Raises zipfile.BadZipFile, OSError."""
-    with open(file.fd, "rb", closefd=False) as opened, zipfile.ZipFile(opened) as archive:
-        return Directory(file, archive.infolist(), archive.start_dir, signature)
+    try:
+        with open(file.fd, "rb", closefd=False) as opened, zipfile.ZipFile(opened) as archive:
+            return Directory(file, archive.infolist(), archive.start_dir, signature)
+    except (NotImplementedError, struct.error, ValueError) as error:
+        # As the library tells of versions, records and names that it cannot make anything of.
+        raise zipfile.BadZipFile(f"it cannot be read: {error}") from error
 
 
 def parse_tail(raw: bytes, start: int) -> Tail:

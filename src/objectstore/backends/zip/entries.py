@@ -135,7 +135,7 @@ def _told(entry: ZipInfo) -> Any:
         if field == FIELD:
             try:
                 return json.loads(extra[at + 4 : at + 4 + length])
-            except ValueError:
+            except (ValueError, RecursionError):
                 return None
         at += 4 + length
     return None
