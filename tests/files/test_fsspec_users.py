@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import dask.array
@@ -20,7 +22,7 @@ from zarr.core.sync import sync
 from objectstore import zarr as zarr_module
 from objectstore.fsspec import ObjectStoreFileSystem
 from objectstore.testing import ObjectStoreServer, serve
-from pages import DOCS, run_against
+from pages import DOCS, run_against, run_in_order, snippets
 
 TABLE = pd.DataFrame({"station": ["north", "south"] * 500, "depth": np.arange(1000), "t": np.arange(1000) / 7})
 
@@ -137,12 +139,11 @@ def test_a_local_cache_notices_a_new_version(url: str, options: dict[str, Any], 
         assert read() == data
 
 
-# Consolidated metadata of format 3 is not in its specification yet, as the page says.
-@pytest.mark.filterwarnings("ignore:Consolidated metadata:zarr.errors.ZarrUserWarning")
-@pytest.mark.parametrize(("name", "told"), [("fsspec.md", "All is well."), ("zarr.md", "['grid']")])
-def test_every_block_runs(name: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+@contextmanager
+def serving() -> Iterator[ObjectStoreServer]:
+    """A server for a page, whose examples leave their connections open."""
     with serve() as server:
-        run_against(server.url, server.token, DOCS / name)
+        yield server
         for instance in list(ObjectStoreFileSystem._cache.values()):
             if instance.url == server.url:
                 # Those that zarr made live in its loop.
@@ -151,4 +152,31 @@ def test_every_block_runs(name: str, told: str, capsys: pytest.CaptureFixture[st
             sync(client.aclose())
             blocking.close()
         zarr_module._CLIENTS.clear()
+
+
+# Consolidated metadata of format 3 is not in its specification yet, as the page says.
+@pytest.mark.filterwarnings("ignore:Consolidated metadata:zarr.errors.ZarrUserWarning")
+@pytest.mark.parametrize(("name", "told"), [("fsspec.md", "All is well."), ("zarr.md", "['grid']")])
+def test_every_block_runs(name: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with serving() as server:
+        run_against(server.url, server.token, DOCS / name)
     assert told in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("pandas.md", ["672 hours, highest", "('north', 1)", "tides/clean/station=north/month=1", "bytes clean"]),
+        ("zarr.md", ["{'day': 5, 'y': 50, 'x': 80}", "point: (5,)", "written: True", "mask: 10000"]),
+    ],
+)
+def test_a_page_of_the_cookbook_runs(
+    name: str, told: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving() as server:
+        monkeypatch.setenv("OBJECTSTORE_URL", server.url)
+        monkeypatch.setenv("OBJECTSTORE_TOKEN", server.token)
+        assert list(run_in_order(snippets(DOCS / "cookbook" / name, "python")))
+    printed = capsys.readouterr().out
+    for words in told:
+        assert words in printed, printed
