@@ -5,16 +5,18 @@ HOST ?= 127.0.0.1
 DATA ?= ./objectstore-data
 JOBS ?= 2
 SECONDS ?= 60
+KILLS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check bench bench-quick docs fuzz fmt lock clean
+.PHONY: help serve test check bench bench-quick docs fuzz torture fmt lock clean
 
 help:
 	@echo 'make serve [PORT=8000] [DATA=./objectstore-data]   run the server'
 	@echo 'make test  [JOBS=2]                                run every check and test'
 	@echo 'make fuzz  [SECONDS=60] [TARGETS="keys links"]     search for inputs that break a parser'
+	@echo 'make torture [SECONDS=600 | KILLS=1000]           kill a server again and again, and check that nothing is lost'
 	@echo 'make check | fmt | docs | bench | bench-quick | lock | clean'
 
 # Versions and hashes come from the locks; the package itself is installed in place, so that edits count. What serving
@@ -61,6 +63,10 @@ bench: $(VENV)/.installed
 bench-quick: $(VENV)/.installed
 	@tests/install-system-packages
 	$(BIN)/python -m bench --quick
+
+torture: SECONDS := 600
+torture: $(VENV)/.installed
+	$(BIN)/objectstore torture $(if $(KILLS),--kills $(KILLS),--seconds $(SECONDS))
 
 # One resolution of everything; the image installs two parts of it.
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

@@ -27,6 +27,7 @@ from objectstore.cli import (
     sign,
     stat,
     token,
+    torture,
     usage,
 )
 from objectstore.cli.output import PROGRAM
@@ -64,6 +65,7 @@ _mount(restore.restore, restore.EXAMPLES)
 _mount(login.login, login.LOGIN_EXAMPLES)
 _mount(login.logout, login.LOGOUT_EXAMPLES)
 _mount(login.profiles, login.PROFILES_EXAMPLES)
+_mount(torture.torture, torture.EXAMPLES)
 app.add_typer(config.app, name="config")
 app.add_typer(token.app, name="token")
 
