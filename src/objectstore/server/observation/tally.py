@@ -1,9 +1,9 @@
 """Numbers that this process counts, and that every worker of the server can read.
 
 Each worker has two files in a folder they share: `<id>.cells`, mapped into memory, eight bytes a number, and
-`<id>.names`, a line of JSON for each cell in use. To count is one addition in memory: a twentieth of what a
-counter of the Prometheus library costs, and less than a hundredth of one of its mode for several processes.
-A worker holds a lock on its cells while it lives. What dead ones have counted is added up in `past.json`.
+`<id>.names`, a line of JSON for each cell in use. To count is one addition in memory, a tenth of what a
+counter of the Prometheus library costs. A worker holds a lock on its cells while it lives. What dead ones
+have counted is added up in `past.json`.
 
 Without a folder the cells are private memory, and the process tells of itself alone.
 """
