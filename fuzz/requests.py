@@ -19,6 +19,7 @@ from objectstore.errors import (
     InvalidRange,
 )
 from objectstore.ratelimit.addresses import client_address, parse_networks
+from objectstore.server.bodies import parse_body
 from objectstore.server.listing import MAX_LIMIT, parse_query
 from objectstore.server.observation.requestid import MOST, is_sane
 from objectstore.wire import headers, records
@@ -90,6 +91,7 @@ def digests(data: bytes) -> None:
 
 
 def json_bodies(data: bytes) -> None:
+    attempt(lambda: parse_body(data), BadRequest)
     told = json_of(data)
     attempt(lambda: records.parse_part(told), BadRequest)
     attempt(lambda: records.parse_upload(told), BadRequest)

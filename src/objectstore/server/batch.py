@@ -8,12 +8,13 @@ from objectstore.auth.scopes import require
 from objectstore.core.keys import check_key
 from objectstore.errors import ObjectStoreError
 from objectstore.server.access import Caller, Shared
+from objectstore.server.bodies import JsonRoute
 from objectstore.server.description import failures
 from objectstore.server.schemas import DeleteRequest, DeleteResponse
 from objectstore.wire.errors import details
 from objectstore.wire.records import JSON, dump
 
-router = APIRouter(tags=["objects"])
+router = APIRouter(tags=["objects"], route_class=JsonRoute)
 
 
 @router.post(

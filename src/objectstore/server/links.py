@@ -14,6 +14,7 @@ from objectstore.auth.scopes import Credential, require
 from objectstore.core.keys import check_key
 from objectstore.errors import BadRequest, InvalidParameter, Unsupported
 from objectstore.server.access import Caller, Shared
+from objectstore.server.bodies import JsonRoute
 from objectstore.server.description import failures
 from objectstore.server.schemas import LinkRecord, LinkRequest
 from objectstore.server.service import Service
@@ -21,7 +22,7 @@ from objectstore.wire.links import LINKS, PARAMETER
 from objectstore.wire.paths import object_path
 from objectstore.wire.records import JSON, dump, format_time
 
-router = APIRouter(tags=["links"])
+router = APIRouter(tags=["links"], route_class=JsonRoute)
 
 _HOST: Final = re.compile(r"(?:[0-9A-Za-z.\-_]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 

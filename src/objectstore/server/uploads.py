@@ -14,6 +14,7 @@ from objectstore.core.keys import check_key
 from objectstore.core.listing import decode_cursor, encode_cursor
 from objectstore.errors import InvalidDigest, TooLarge
 from objectstore.server.access import Caller, Shared
+from objectstore.server.bodies import JsonRoute
 from objectstore.server.description import failures
 from objectstore.server.exchange import Exchange
 from objectstore.server.quotas import quota_for
@@ -32,7 +33,7 @@ from objectstore.wire import records
 from objectstore.wire.headers import format_etag, parse_etags, parse_expected
 from objectstore.wire.records import JSON, dump, format_time
 
-router = APIRouter(tags=["uploads in parts"])
+router = APIRouter(tags=["uploads in parts"], route_class=JsonRoute)
 
 PART_SIZE: Final = 16 * 1024 * 1024  # bytes; large enough to keep a fast line busy, small enough to send again
 _MAX_PARTS: Final = 10_000

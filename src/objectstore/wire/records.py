@@ -216,4 +216,8 @@ def parse_upload(told: Any) -> Upload:
 
 def dump(told: Mapping[str, object] | Iterable[object]) -> bytes:
     """Compact JSON in UTF-8; keys of objects travel as they are."""
-    return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
+    try:
+        return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        # Lone surrogates, which only an error can have to tell of, have no UTF-8 but do have an escape.
+        return json.dumps(told, separators=(",", ":")).encode()
