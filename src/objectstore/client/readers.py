@@ -43,6 +43,7 @@ class Reader:
         return b"".join(self._chunks)
 
     def close(self) -> None:
+        """Leave the rest unread. `stream` does it at the end of its `with`."""
         self._chunks.close()
         self._response.close()
 
@@ -83,6 +84,7 @@ class AsyncReader:
         return b"".join([chunk async for chunk in self._chunks])
 
     async def aclose(self) -> None:
+        """Leave the rest unread. `stream` does it at the end of its `async with`."""
         await self._chunks.aclose()
         await self._response.aclose()
 

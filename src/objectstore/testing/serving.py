@@ -278,6 +278,7 @@ class ObjectStoreServer:
         return self._script.seen
 
     def forget_requests(self) -> None:
+        """Begin `requests` anew."""
         self._script.forget()
 
     def hang_up(self) -> None:

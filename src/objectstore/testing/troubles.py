@@ -76,6 +76,7 @@ class SeenRequest:
 
     @property
     def path(self) -> str:
+        """As it was sent, percent-encoded, without the query."""
         return self.target.partition("?")[0]
 
     @property

@@ -48,6 +48,7 @@ class Page:
 
     @property
     def has_more(self) -> bool:
+        """Whether there is a page after this one."""
         return self.next_cursor is not None
 
 
