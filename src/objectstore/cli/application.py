@@ -23,6 +23,7 @@ from objectstore.cli import (
     put,
     restore,
     rm,
+    scrub,
     serve,
     sign,
     stat,
@@ -67,6 +68,7 @@ _mount(login.logout, login.LOGOUT_EXAMPLES)
 _mount(login.profiles, login.PROFILES_EXAMPLES)
 _mount(torture.torture, torture.EXAMPLES)
 app.add_typer(config.app, name="config")
+app.add_typer(scrub.app, name="scrub")
 app.add_typer(token.app, name="token")
 
 

@@ -18,6 +18,7 @@ from objectstore.wrappers.shared import Shared
 if TYPE_CHECKING:
     from objectstore.config.schema import StoreConfig
 
+_ENGINE: Final = "EngineStore"
 _USER: Final = re.compile(r"(\w://)[^/@\s]+@")
 _log: Final = logging.getLogger("objectstore.config")
 
@@ -44,6 +45,24 @@ def open_backend(settings: Settings) -> Backend:
             capabilities.name,
         )
     return backend
+
+
+def engine_folders(settings: Settings) -> Sequence[Path]:
+    """The data directories that are served from: of the embedded store, wherever it is in the tree.
+
+    Raises:
+        ConfigurationError: as `open_backend` does.
+    """
+    if settings.storage_config is None:
+        return [] if settings.data_dir is None else [settings.data_dir]
+    found: dict[Path, None] = {}
+    waiting = [_described(settings.storage_config, settings.storage_name)]
+    while waiting:
+        config = waiting.pop()
+        if _ENGINE in config.type.names:
+            found[config.values["path"]] = None
+        waiting += config.bases
+    return list(found)
 
 
 def _described(path: Path, name: str | None) -> StoreConfig:

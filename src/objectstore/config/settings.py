@@ -38,6 +38,10 @@ def _lifetime(value: Any) -> Any:
     return found
 
 
+def _interval(value: Any) -> Any:
+    return parse_duration(value) if isinstance(value, str) else value
+
+
 def _link_lifetime(value: Any) -> Any:
     found = _lifetime(value)
     # Far from the end of the calendar, whatever the clock says.
@@ -110,6 +114,12 @@ class Settings(BaseSettings):
     )
     upload_ttl: Annotated[timedelta, BeforeValidator(_lifetime)] = Field(
         timedelta(days=7), description=f"more than 0 {_DURATION}"
+    )
+    scrub_interval: Annotated[timedelta, BeforeValidator(_interval)] = Field(
+        timedelta(days=30), description=f"{_DURATION}, or 0 for never"
+    )
+    scrub_rate: Annotated[int, BeforeValidator(_size)] = Field(
+        10_000_000, ge=0, description="a number of bytes a second, such as 10MB, or 0 for any"
     )
     shutdown_timeout: Annotated[int, BeforeValidator(_seconds)] = Field(
         30, ge=0, description=f"a whole number of {_DURATION}"

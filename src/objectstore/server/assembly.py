@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 from objectstore.auth.linksecret import FILE_NAME, LinkSecret
 from objectstore.auth.signing import Links
 from objectstore.auth.store import TokenStore
-from objectstore.config.build import open_backend
+from objectstore.config.build import engine_folders, open_backend
 from objectstore.config.settings import Settings, load_settings
 from objectstore.ratelimit.addresses import client_address
 from objectstore.server.application import Application
@@ -21,6 +21,7 @@ from objectstore.server.observation.accesslog import AccessLog
 from objectstore.server.observation.logs import form_of
 from objectstore.server.observation.monitoring import Monitoring
 from objectstore.server.observation.tracing import Traced, tracing
+from objectstore.server.scrubbing import Scrubber
 from objectstore.server.service import Service
 
 
@@ -43,6 +44,7 @@ def assemble(settings: Settings | None = None) -> ASGIApp:
         link_max_ttl=settings.link_max_ttl,
         public_url=settings.public_url,
         limits=limits_of(settings),
+        scrubbers=_scrubbers(settings),
     )
     monitoring = Monitoring(
         metrics_public=settings.metrics_public,
@@ -63,6 +65,15 @@ def _access_log(settings: Settings) -> AccessLog:
 
     form = form_of(settings.log_format, sys.stderr)
     return AccessLog(sys.stderr, form, settings.log_level, client_of=client_of if proxies else None)
+
+
+def _scrubbers(settings: Settings) -> tuple[Scrubber, ...]:
+    if not settings.scrub_interval:
+        return ()
+    return tuple(
+        Scrubber(path=path, interval=settings.scrub_interval, rate=settings.scrub_rate)
+        for path in engine_folders(settings)
+    )
 
 
 def _link_secret(settings: Settings) -> Path:

@@ -17,6 +17,7 @@ from objectstore.backends.contract import Backend
 from objectstore.errors import ObjectStoreError
 from objectstore.server.limits import Limits
 from objectstore.server.quotas import check_kept
+from objectstore.server.scrubbing import Scrubber
 
 _log: Final = logging.getLogger("objectstore.server")
 _EXPIRY_INTERVAL: Final = 3600.0  # seconds between two looks for abandoned uploads
@@ -63,6 +64,7 @@ class Service:
     limits: Limits = field(default_factory=Limits)
     now: Callable[[], datetime] = _utc_now
     closing: bool = field(default=False, init=False)  # from the moment on that it ends
+    scrubbers: Sequence[Scrubber] = ()
     _opened: AsyncExitStack = field(default_factory=AsyncExitStack, init=False)
 
     async def open(self) -> None:
@@ -75,6 +77,8 @@ class Service:
         await self._opened.enter_async_context(self.backend)
         expiry = asyncio.create_task(self._expire_uploads())
         self._opened.push_async_callback(_ended, expiry)
+        for scrubber in self.scrubbers:
+            self._opened.push_async_callback(_ended, asyncio.create_task(scrubber.run()))
 
     async def close(self) -> None:
         self.closing = True

@@ -6,11 +6,9 @@ what seems missing is looked for again. Only what nothing refers to is ever remo
 
 from __future__ import annotations
 
-import hashlib
-import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -22,27 +20,15 @@ from objectstore.backends.engine.counters import count
 from objectstore.backends.engine.directory import Directory
 from objectstore.backends.engine.failures import translate
 from objectstore.backends.engine.index import Index
+from objectstore.backends.engine.stored import Bodies, FaultKind, Stored
 from objectstore.backends.engine.turns import Turns
 from objectstore.errors import Corrupted
 from objectstore.values import Usage
 
-Kind: TypeAlias = Literal[
-    "missing", "wrong-size", "wrong-digest", "orphan-file", "orphan-body", "wrong-usage", "damaged-index"
-]
+Kind: TypeAlias = FaultKind | Literal["orphan-file", "orphan-body", "wrong-usage", "damaged-index"]
 
-_LOST: Final = frozenset({"missing", "wrong-size", "wrong-digest", "damaged-index"})
-_AT_ONCE: Final = 1000  # rows
-_BLOCK: Final = 1024 * 1024  # bytes
+_LOST: Final = frozenset({"missing", "wrong-size", "wrong-digest", "unreadable", "damaged-index"})
 _TURN_TIMEOUT: Final = 60.0  # seconds
-_STORED: Final = """
-    SELECT key, size, sha256, blob, objects.seq, length(data) FROM objects LEFT JOIN bodies USING (seq)
-    WHERE key >= ? ORDER BY key LIMIT ?"""
-_PARTS: Final = """
-    SELECT upload || '/' || number, size, sha256, blob, parts.seq, length(data) FROM parts LEFT JOIN bodies USING (seq)
-    WHERE (upload, number) > (?, ?) ORDER BY upload, number LIMIT ?"""
-_STILL_THERE: Final = """
-    SELECT EXISTS (SELECT 1 FROM objects WHERE key = ?1 AND seq = ?2)
-    OR EXISTS (SELECT 1 FROM parts WHERE upload || '/' || number = ?1 AND seq = ?2)"""
 _ORPHAN_BODIES: Final = """
     SELECT seq FROM bodies EXCEPT SELECT seq FROM objects WHERE blob IS NULL
     EXCEPT SELECT seq FROM parts WHERE blob IS NULL"""
@@ -56,6 +42,7 @@ class Finding:
     name: str  # the key, `upload/number` of a part, the path of a file, or the number of a body
     message: str
     repaired: bool = False
+    body: Stored | None = None  # what is lost, where its row is known
 
     @property
     def lost(self) -> bool:
@@ -84,7 +71,9 @@ def examine(directory: Directory, *, deep: bool = False, repair: bool = False) -
         damage = list(_damage(directory, deep=deep))
         yield from damage
         if damage:
-            return  # what such an index says, or leaves out, is no reason to remove anything
+            # What such an index says, or leaves out, is no reason to remove anything.
+            yield from _what_is_left_to_tell(directory, deep=deep)
+            return
         with directory.opening(), closing(schema.open_for_reading(directory.index)) as connection:
             recovery.sweep(directory, Index(connection), steps.no_step)
         with closing(schema.open_for_reading(directory.index)) as connection:
@@ -109,19 +98,27 @@ def _damage(directory: Directory, *, deep: bool) -> Iterator[Finding]:
         yield Finding(kind="damaged-index", name=name, message=str(error))
 
 
+def _what_is_left_to_tell(directory: Directory, *, deep: bool) -> Iterator[Finding]:
+    """Which objects a damaged index has lost, as far as it can be read."""
+    with suppress(sqlite3.DatabaseError), closing(schema.open_for_reading(directory.index)) as connection:
+        yield from _Checker(directory, connection, deep=deep).lost()
+
+
 class _Checker:
     def __init__(self, directory: Directory, connection: sqlite3.Connection, *, deep: bool) -> None:
         self._directory = directory
         self._connection = connection
         self._index = Index(connection)
+        self._bodies = Bodies(directory, connection)
         self._deep = deep
 
     def lost(self) -> Iterator[Finding]:
-        for stored in chain(self._objects(), self._parts()):
-            found = self._wrong(stored)
-            # Overwritten or deleted since the row was read? Then this is no finding.
-            if found is not None and self._still_there(stored):
-                yield found
+        for stored in chain(self._bodies.objects(), self._bodies.parts()):
+            fault = self._bodies.fault(stored, deep=self._deep)
+            if fault is not None:
+                yield Finding(kind=fault.kind, name=stored.name, message=fault.message, body=stored)
+        for gap in self._bodies.gaps:
+            yield Finding(kind="damaged-index", name=str(self._directory.index), message=str(gap))
 
     def orphans(self) -> Iterator[Finding]:
         for folder in sorted(self._directory.blobs.iterdir()):
@@ -150,67 +147,8 @@ class _Checker:
         self._connection.execute("ROLLBACK")
         yield from found
 
-    def _objects(self) -> Iterator[_Stored]:
-        start = ""
-        while rows := self._connection.execute(_STORED, (start, _AT_ONCE)).fetchall():
-            yield from (_Stored(*row) for row in rows)
-            start = rows[-1][0] + "\0"
-
-    def _parts(self) -> Iterator[_Stored]:
-        upload, number = "", 0
-        while rows := self._connection.execute(_PARTS, (upload, number, _AT_ONCE)).fetchall():
-            yield from (_Stored(*row) for row in rows)
-            upload, _, last = rows[-1][0].rpartition("/")
-            number = int(last)
-
-    def _wrong(self, stored: _Stored) -> Finding | None:
-        if stored.blob is None:
-            size = stored.inline_size if stored.size else 0
-        else:
-            size = _file_size(self._directory.blob(stored.blob))
-        if size is None:
-            return Finding(kind="missing", name=stored.name, message="the body is missing")
-        if size != stored.size:
-            message = f"the body has {size} bytes, not {stored.size}"
-            return Finding(kind="wrong-size", name=stored.name, message=message)
-        if self._deep and self._digest(stored) != stored.sha256:
-            return Finding(kind="wrong-digest", name=stored.name, message="the body is not what was written")
-        return None
-
-    def _digest(self, stored: _Stored) -> bytes:
-        if stored.blob is None:
-            return hashlib.sha256(self._index.body(stored.seq) or b"").digest()
-        digest = hashlib.sha256()
-        try:
-            with Path(self._directory.blob(stored.blob)).open("rb") as file:
-                while block := file.read(_BLOCK):
-                    digest.update(block)
-        except OSError:
-            return b""
-        return digest.digest()
-
-    def _still_there(self, stored: _Stored) -> bool:
-        return bool(self._connection.execute(_STILL_THERE, (stored.name, stored.seq)).fetchone()[0])
-
     def _marked(self) -> set[str]:
         return {marker.name.removesuffix(BATCH_SUFFIX) for marker in self._directory.staging.glob(f"*/*{BATCH_SUFFIX}")}
-
-
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    name: str
-    size: int  # bytes
-    sha256: bytes
-    blob: str | None
-    seq: int
-    inline_size: int | None  # bytes
-
-
-def _file_size(path: str) -> int | None:
-    try:
-        return os.stat(path).st_size  # noqa: PTH116  once a blob, and pathlib would double it
-    except FileNotFoundError:
-        return None
 
 
 def _miscounted(told: Usage, right: Usage) -> str:

@@ -19,6 +19,12 @@ def translate(error: OSError | sqlite3.Error) -> ObjectStoreError:
     return _of_disk(error) if isinstance(error, OSError) else _of_index(error)
 
 
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether the index, or the disk under it, is damaged where it was read."""
+    code = _code(error) & 0xFF
+    return code in _DAMAGED or code == sqlite3.SQLITE_IOERR
+
+
 def leaves_doubt(error: sqlite3.Error) -> bool:
     """Whether after this failed commit nobody can say what is on disk.
 

@@ -10,7 +10,9 @@ from typing import Final
 
 from objectstore.backends.engine import schema
 from objectstore.backends.engine.directory import Directory
+from objectstore.backends.engine.scrubstate import ScrubFolder, State
 from objectstore.backends.statistics import Level
+from objectstore.errors import Corrupted
 
 _LOOKED_AT: Final = 1000  # blobs whose sizes are asked for; those of more are estimated by these
 _SHARE: Final = 100  # the whole table is counted again after so many times as long as it took
@@ -43,7 +45,24 @@ class Survey:
                 "disk_free_bytes": disk.f_bavail * disk.f_frsize,
                 "disk_bytes": disk.f_blocks * disk.f_frsize,
             }
-        return [Level(name, value) for name, value in found.items()]
+        return [Level(name, value) for name, value in {**found, **self._scrub()}.items()]
+
+    def _scrub(self) -> dict[str, float]:
+        directory = self._directory
+        try:
+            state = ScrubFolder(directory.root).read()
+        except Corrupted:
+            state = State()  # which the next pass complains of
+        # What was written since a pass began was compared with its digest when it came.
+        oldest = directory.format.stat().st_mtime if state.last is None else state.last.began
+        return {
+            "scrub_verified_bodies": state.bodies,
+            "scrub_verified_bytes": state.size,
+            "scrub_damaged_bodies": state.damaged,
+            "scrub_running": state.now is not None,
+            "scrub_oldest_seconds": max(0.0, time.time() - oldest),
+            "scrub_last_pass_timestamp_seconds": 0 if state.last is None else state.last.ended or 0,
+        }
 
     def _objects(self, connection: sqlite3.Connection) -> tuple[int, int]:
         now = time.monotonic()

@@ -91,6 +91,20 @@ LEVELS: Final = (
     Family("objectstore_engine_garbage_bytes", "gauge", "About how many bytes these have"),
     Family("objectstore_engine_index_bytes", "gauge", "Size of the index"),
     Family("objectstore_engine_log_bytes", "gauge", "Size of the log of the index (WAL)"),
+    Family("objectstore_scrub_verified_bodies", "gauge", "Bodies that scrubbing has verified, over all passes"),
+    Family("objectstore_scrub_verified_bytes", "gauge", "Bytes of these bodies"),
+    Family(
+        "objectstore_scrub_damaged_bodies",
+        "gauge",
+        "Bodies found damaged by the last whole pass, or by the one under way if those are more",
+    ),
+    Family("objectstore_scrub_running", "gauge", "1 while a pass is under way, else 0"),
+    Family("objectstore_scrub_oldest_seconds", "gauge", "How long ago what was verified longest ago was, at most"),
+    Family(
+        "objectstore_scrub_last_pass_timestamp_seconds",
+        "gauge",
+        "When the last whole pass ended, since 1970; 0: none did",
+    ),
     Family("objectstore_disk_free_bytes", "gauge", "Room left on the disk of the data folder"),
     Family("objectstore_disk_bytes", "gauge", "Size of the disk of the data folder"),
 )
