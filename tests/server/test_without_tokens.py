@@ -13,9 +13,9 @@ from starlette.routing import Route
 from objectstore.auth.scopes import SCOPES
 from objectstore.auth.store import TokenFile
 from objectstore.config.settings import load_settings
-from objectstore.server.access import DESCRIPTION_PATHS
 from objectstore.server.application import Application
 from objectstore.server.assembly import assemble
+from objectstore.server.publicpaths import DESCRIPTION_PATHS
 from peer import Answer, Server
 
 METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE", "PATCH", "OPTIONS", "PROPFIND")
@@ -61,13 +61,13 @@ def operations(application: Application) -> set[tuple[str, str]]:
     """All that the description has, and all that the router has."""
     described = {
         (method.upper(), path)
-        for path, item in application.openapi()["paths"].items()
+        for path, item in application.framework().openapi()["paths"].items()
         for method in item
         if method != "parameters"
     }
     routed = {
         (method, route.path)
-        for route in application.routes
+        for route in application.framework().routes
         if isinstance(route, Route | APIRoute)
         for method in route.methods or ()
     }
@@ -93,7 +93,7 @@ def expired(server: Server) -> str:
 
 
 def test_what_is_served_is_described_but_for_the_description_itself(application: Application) -> None:
-    described = set(application.openapi()["paths"])
+    described = set(application.framework().openapi()["paths"])
     assert {path for _, path in operations(application)} - described == DESCRIPTION_PATHS
     assert {(method, path) for method, path in operations(application) if path in described} == (
         NEEDED.keys() | {("GET", "/usage"), ("GET", "/health"), ("GET", "/health/ready")}

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 
 from objectstore.auth.scopes import Credential
 from objectstore.server.service import Service
-
-HEALTH_PATHS: Final = frozenset({"/health", "/health/ready"})
-DESCRIPTION_PATHS: Final = frozenset({"/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc"})
 
 # Describes the scheme in OpenAPI. The check itself is made in `admission`, before the framework reads a body.
 _bearer = HTTPBearer(auto_error=False, scheme_name="token", description="`Authorization: Bearer TOKEN`")

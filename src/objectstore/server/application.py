@@ -1,4 +1,8 @@
-"""The application: FastAPI as the whole public face, with the data plane in front of `/objects`."""
+"""The application: the data plane for `/objects`, and FastAPI for everything else.
+
+The framework takes longer to import than a million objects take to open, and the data plane does not need it. So it
+is imported when the server has begun to serve, by a thread, or when the first request needs it.
+"""
 
 from __future__ import annotations
 
@@ -6,53 +10,43 @@ import asyncio
 import contextlib
 import gc
 import logging
-from typing import Any, Final
+import threading
+from typing import TYPE_CHECKING, Final
 
-from fastapi import FastAPI
-from starlette.types import Receive, Scope, Send
-
-from objectstore import __version__
 from objectstore.errors import LengthRequired, ObjectStoreError, Overloaded, TooLarge
-from objectstore.server import batch, health, links, uploads, usage
-from objectstore.server.access import DESCRIPTION_PATHS, HEALTH_PATHS
 from objectstore.server.admission import Admission
 from objectstore.server.dataplane import DataPlane, serves
-from objectstore.server.description import describe_objects
-from objectstore.server.errors import install_handlers
-from objectstore.server.exchange import Exchange, raw_path_of
+from objectstore.server.exchange import Exchange, Receive, Scope, Send, raw_path_of
 from objectstore.server.heads import amend_uvicorn
 from objectstore.server.linked import exchange_of
-from objectstore.server.metrics import METRICS_PATH, metrics_router
+from objectstore.server.liveness import asks_for_life, tell_of_life
 from objectstore.server.observation.metrics import Metrics
 from objectstore.server.observation.monitoring import DEFAULT_MONITORING, Monitoring
 from objectstore.server.observation.observer import Observer
 from objectstore.server.observation.tally import Tally
+from objectstore.server.publicpaths import DESCRIPTION_PATHS, HEALTH_PATHS, METRICS_PATH
 from objectstore.server.readiness import Readiness
 from objectstore.server.service import Service
 from objectstore.server.traffic import Traffic
 
+if TYPE_CHECKING:
+    from objectstore.server.framework import Framework
+
 _log: Final = logging.getLogger("objectstore.server")
 
 MAX_JSON_SIZE: Final = 8 * 1024 * 1024  # bytes: a thousand of the longest keys, escaped to the last character
+_SETTLED: Final = 1.0  # seconds after the start: those who waited for it have their answers
 
 
-class Application(FastAPI):
+class Application:
     """Serves `service`. An ASGI application for any server; a lifespan opens and closes the store."""
 
     def __init__(
         self, service: Service, *, docs_public: bool = True, monitoring: Monitoring = DEFAULT_MONITORING
     ) -> None:
-        super().__init__(
-            title="objectstore",
-            version=__version__,
-            summary="A durable object store over plain HTTP",
-            license_info={"name": "MIT", "identifier": "MIT"},
-            openapi_url="/openapi.json",
-            redirect_slashes=False,
-        )
-        self.state.service = service
         self._service = service
         self._public = HEALTH_PATHS | (DESCRIPTION_PATHS if docs_public else frozenset())
+        self._metrics_public = monitoring.metrics_public
         if monitoring.metrics_public:
             self._public |= {METRICS_PATH}
         tally = Tally(monitoring.tally_folder)
@@ -60,21 +54,24 @@ class Application(FastAPI):
         self._access_log = monitoring.access_log
         self._observer = Observer(tally, None if self._access_log is None else self._access_log.note)
         service.limits.on_refusal = self._observer.refused
-        readiness = self.state.readiness = Readiness(service)
-        self._metrics = self.state.metrics = Metrics(tally, service.backend, service.limits.limiter, readiness.is_ready)
+        self._readiness = Readiness(service)
+        self._metrics = Metrics(tally, service.backend, service.limits.limiter, self._readiness.is_ready)
         self._admission = Admission(service)
         self._traffic = Traffic(service.limits)
         self._dataplane = DataPlane(service, self._admission)
-        install_handlers(self)
-        for module in (batch, uploads, links, health, usage):
-            self.include_router(module.router)
-        self.include_router(metrics_router(public=monitoring.metrics_public))
+        self._framework: Framework | None = None
+        self._building = threading.Lock()
 
-    def openapi(self) -> dict[str, Any]:
-        """The description of everything that is served, the data plane included."""
-        if self.openapi_schema is None:
-            self.openapi_schema = describe_objects(super().openapi())
-        return self.openapi_schema
+    def framework(self) -> Framework:
+        """The FastAPI application, made when it is first asked for, by any thread: that takes a while."""
+        with self._building:
+            if self._framework is None:
+                from objectstore.server.framework import Framework
+
+                self._framework = Framework(
+                    self._service, self._readiness, self._metrics, metrics_public=self._metrics_public
+                )
+            return self._framework
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -113,8 +110,14 @@ class Application(FastAPI):
         except ObjectStoreError as error:
             await exchange.refuse(error)
         else:
-            await super().__call__(exchange.scope, exchange.receive, exchange.relay)
-            exchange.route = self._route_of(exchange)
+            if asks_for_life(exchange):
+                await tell_of_life(exchange)
+            else:
+                framework = self._framework
+                if framework is None:
+                    framework = await asyncio.to_thread(self.framework)
+                await framework(exchange.scope, exchange.receive, exchange.relay)
+                exchange.route = self._route_of(exchange)
         if exchange.method in {"PUT", "POST"}:
             await exchange.drain()
 
@@ -140,6 +143,13 @@ class Application(FastAPI):
             if length > MAX_JSON_SIZE:
                 raise TooLarge(MAX_JSON_SIZE)
 
+    async def _prepare(self) -> None:
+        """Have the framework before anybody waits for it."""
+        await asyncio.sleep(_SETTLED)
+        if self._framework is None:
+            await asyncio.to_thread(self.framework)
+        gc.freeze()  # it too stays to the end
+
     async def _live(self, receive: Receive, send: Send) -> None:
         """The lifespan protocol: a store that cannot be opened is told in one line."""
         await receive()
@@ -157,7 +167,8 @@ class Application(FastAPI):
         # What was imported and built stays to the end: the collector need not look through it again and again.
         gc.collect()
         gc.freeze()
-        beside = [asyncio.create_task(self._metrics.run()), asyncio.create_task(self._traffic.watch())]
+        running = (self._metrics.run(), self._traffic.watch(), self._prepare())
+        beside = [asyncio.create_task(one) for one in running]
         await send({"type": "lifespan.startup.complete"})
         await receive()
         for task in beside:

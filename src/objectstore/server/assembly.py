@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from starlette.types import ASGIApp
-
 from objectstore.auth.linksecret import FILE_NAME, LinkSecret
 from objectstore.auth.signing import Links
 from objectstore.auth.store import TokenStore
@@ -14,8 +12,7 @@ from objectstore.config.build import engine_folders, open_backend
 from objectstore.config.settings import Settings, load_settings
 from objectstore.ratelimit.addresses import client_address
 from objectstore.server.application import Application
-from objectstore.server.cors import Cors
-from objectstore.server.exchange import Exchange
+from objectstore.server.exchange import Asgi, Exchange
 from objectstore.server.limits import limits_of
 from objectstore.server.observation.accesslog import AccessLog
 from objectstore.server.observation.logs import form_of
@@ -25,7 +22,7 @@ from objectstore.server.scrubbing import Scrubber
 from objectstore.server.service import Service
 
 
-def assemble(settings: Settings | None = None) -> ASGIApp:
+def assemble(settings: Settings | None = None) -> Asgi:
     """The application that the settings describe (those of the environment by default); nothing is opened yet.
 
     Raises:
@@ -53,7 +50,11 @@ def assemble(settings: Settings | None = None) -> ASGIApp:
         tally_folder=settings.prometheus_multiproc_dir,
     )
     application = Application(service, docs_public=settings.docs_public, monitoring=monitoring)
-    return Cors(application, settings.cors_origins) if settings.cors_origins else application
+    if not settings.cors_origins:
+        return application
+    from objectstore.server.cors import Cors
+
+    return Cors(application, settings.cors_origins)
 
 
 def _access_log(settings: Settings) -> AccessLog:

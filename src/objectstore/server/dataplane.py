@@ -14,11 +14,11 @@ from typing import Final, TypeAlias
 from objectstore.auth.scopes import Credential
 from objectstore.errors import InternalError, MethodNotAllowed, ObjectStoreError
 from objectstore.server.admission import Admission
-from objectstore.server.errors import log_trouble
 from objectstore.server.exchange import ClientGone, Exchange
 from objectstore.server.listing import list_objects
 from objectstore.server.objects import copy_object, delete_object, get_object, head_object, put_object
 from objectstore.server.service import Service
+from objectstore.server.trouble import log_trouble
 from objectstore.wire.errors import rule_of
 from objectstore.wire.headers import COPY_FROM
 

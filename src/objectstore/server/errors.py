@@ -9,20 +9,10 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from objectstore.errors import (
-    BadRequest,
-    ConfigurationError,
-    Corrupted,
-    InternalError,
-    InvalidParameter,
-    MethodNotAllowed,
-    ObjectStoreError,
-    QuotaExceeded,
-    StorageFull,
-    Unavailable,
-)
+from objectstore.errors import BadRequest, InternalError, InvalidParameter, MethodNotAllowed, ObjectStoreError
 from objectstore.server.description import methods_of
 from objectstore.server.exchange import BROKEN_BODY, ClientGone
+from objectstore.server.trouble import log_trouble
 from objectstore.wire.errors import format_error
 from objectstore.wire.records import JSON, dump
 
@@ -43,14 +33,6 @@ def response_of(error: ObjectStoreError) -> Response:
     response = Response(body, status)
     response.raw_headers = list(fields)
     return response
-
-
-def log_trouble(method: str, error: ObjectStoreError) -> None:
-    """Log the store's trouble, which the client is told of only in a word: why, and for a defect, where."""
-    if isinstance(error, InternalError | Corrupted | ConfigurationError):
-        _log.error("%s failed: %s", method, error, exc_info=error)
-    elif isinstance(error, Unavailable | StorageFull) and not isinstance(error, QuotaExceeded):
-        _log.warning("%s failed: %s", method, error)
 
 
 def _known(request: Request, error: Exception) -> Response:

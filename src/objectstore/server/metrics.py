@@ -11,8 +11,7 @@ from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as OPEN
 from objectstore.auth.scopes import Credential, require
 from objectstore.server.description import failures
 from objectstore.server.observation.metrics import Metrics
-
-METRICS_PATH: Final = "/metrics"
+from objectstore.server.publicpaths import METRICS_PATH
 
 _SUCCESS: Final[dict[str, Any]] = {
     "description": "The figures of all workers",

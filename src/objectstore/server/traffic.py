@@ -8,10 +8,10 @@ import sys
 import time
 from typing import Final
 
-from objectstore.server.access import HEALTH_PATHS
 from objectstore.server.connections import Connections, supported
 from objectstore.server.exchange import Receive, Scope
 from objectstore.server.limits import Limits
+from objectstore.server.publicpaths import HEALTH_PATHS
 from objectstore.server.senders import Sender
 
 _log: Final = logging.getLogger("objectstore.limits")

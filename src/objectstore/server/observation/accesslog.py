@@ -89,13 +89,12 @@ class AccessLog:
         status = exchange.status or CLIENT_GONE
         if len(self._known) >= _MOST_KNOWN:
             self._known.clear()
+        token, client, error = map(_quoted_or_null, (name, peer, exchange.error or None))
+        level = "info" if status < _FAILED else "error"
         found = self._known[same] = (
-            f'","level":"{"info" if status < _FAILED else "error"}","logger":"objectstore.access","event":"request",'
-            '"request_id":"',
-            f'","token":{_quoted_or_null(name)},"client":{_quoted_or_null(peer)},"method":{quoted(exchange.method)},'
-            '"path":',
-            f',"route":"{exchange.route}","status":{status},"error":{_quoted_or_null(exchange.error or None)},'
-            '"received":',
+            f'","level":"{level}","logger":"objectstore.access","event":"request","request_id":"',
+            f'","token":{token},"client":{client},"method":{quoted(exchange.method)},"path":',
+            f',"route":"{exchange.route}","status":{status},"error":{error},"received":',
         )
         return found
 

@@ -15,7 +15,6 @@ from objectstore.backends.statistics import Counted, Measured, levels_of, measur
 from objectstore.errors import ObjectStoreError
 from objectstore.ratelimit.limiter import Limiter
 from objectstore.server.observation import families, process
-from objectstore.server.observation.exposition import expose
 from objectstore.server.observation.tally import COUNTER, GAUGE, Series, Tally
 
 _log: Final = logging.getLogger("objectstore.server")
@@ -84,6 +83,9 @@ class Metrics:
         return found
 
     def _expose(self, accept: str, levels: Mapping[Series, float]) -> tuple[bytes, str]:
+        # Of the library for Prometheus nothing is needed before somebody asks.
+        from objectstore.server.observation.exposition import expose
+
         totals, workers = self._tally.totals()
         return expose({**totals, **levels, **self._own(workers)}, accept)
 
