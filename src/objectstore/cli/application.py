@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Final
 
 import typer
+from typer.core import TyperCommand
 
 from objectstore import __version__
 from objectstore.cli import (
     backup,
     bench,
+    cat,
     check,
     config,
     copystore,
+    cp,
+    du,
     exists,
     get,
     info,
     login,
     ls,
+    mv,
     put,
     restore,
     rm,
@@ -27,8 +32,10 @@ from objectstore.cli import (
     serve,
     sign,
     stat,
+    sync,
     token,
     torture,
+    tree,
     usage,
 )
 from objectstore.cli.output import PROGRAM
@@ -41,17 +48,31 @@ app: Final = typer.Typer(
 )
 
 
-def _mount(command: Callable[..., None], examples: Sequence[str]) -> None:
+def _mount(
+    command: Callable[..., None],
+    examples: Sequence[str],
+    kind: type[TyperCommand] | None = None,
+    settings: Mapping[str, object] | None = None,
+) -> None:
     text = "\n\n".join(" ".join(part.split()) for part in (inspect.getdoc(command) or "").split("\n\n"))
     shown = "\n".join(f"  {example}" for example in examples)
     # \b keeps the lines of a paragraph apart.
-    app.command(help=f"{text}\n\n\b\nExamples:\n{shown}")(command)
+    app.command(
+        cls=kind, context_settings=None if settings is None else {**settings}, help=f"{text}\n\n\b\nExamples:\n{shown}"
+    )(command)
 
 
 _mount(serve.serve, serve.EXAMPLES)
 _mount(put.put, put.EXAMPLES)
 _mount(get.get, get.EXAMPLES)
+_mount(cp.cp, cp.EXAMPLES)
+_mount(mv.mv, mv.EXAMPLES)
+_mount(sync.sync, sync.EXAMPLES, sync.InOrder)
 _mount(ls.ls, ls.EXAMPLES)
+_mount(cat.cat, cat.EXAMPLES)
+_mount(tree.tree, tree.EXAMPLES)
+# Its -h is that of every other du.
+_mount(du.du, du.EXAMPLES, settings={"help_option_names": ["--help"]})
 _mount(stat.stat, stat.EXAMPLES)
 _mount(exists.exists, exists.EXAMPLES)
 _mount(rm.rm, rm.EXAMPLES)

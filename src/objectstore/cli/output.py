@@ -29,6 +29,7 @@ class Output:
 
     json: bool = False
     quiet: bool = False
+    data_is_taken: bool = False  # stdout is for an object
 
     def say(self, message: str) -> None:
         """A remark for people, to stderr; neither programs nor the quiet want it."""
@@ -46,7 +47,7 @@ class Output:
     def error(self, error: Exception) -> None:
         """What went wrong, to stderr: in words, or as `{"error": …}` when JSON is wanted."""
         if self.json:
-            print(as_json({"error": _told(error)}), file=sys.stderr, flush=True)  # noqa: T201  the place that prints
+            print(as_json({"error": told(error)}), file=sys.stderr, flush=True)  # noqa: T201  the place that prints
         else:
             complain(in_words(error))
 
@@ -65,7 +66,9 @@ def described(info: ObjectInfo) -> dict[str, object]:
 
 
 def as_json(value: Mapping[str, object]) -> str:
-    return json_format.dumps(value, ensure_ascii=False)
+    text = json_format.dumps(value, ensure_ascii=False)
+    # The name of a file may be no UTF-8; the escape that stands for it is one of JSON, too.
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def in_words(error: Exception) -> str:
@@ -78,7 +81,8 @@ def in_words(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _told(error: Exception) -> dict[str, object]:
+def told(error: Exception) -> dict[str, object]:
+    """The error for programs."""
     if isinstance(error, ObjectStoreError):
         return details(error)
     return {"code": "os_error" if isinstance(error, OSError) else "usage", "message": in_words(error)}

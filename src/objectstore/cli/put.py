@@ -65,10 +65,8 @@ def put(
     out = Output(json=json, quiet=quiet)
     with reported(out):
         target = _target(file, key)
-        kept: Kept = {"metadata": _metadata(meta or ())}
         guessed = content_type or guess_content_type("" if file == STDIN else file, target)
-        if guessed is not None:
-            kept["content_type"] = guessed
+        kept = kept_of(guessed, meta)
         conditions = ONLY_IF_ABSENT if no_clobber else UNCONDITIONAL
         with opened(file) as source, connect(url, token, profile) as store:
             size = size_of(source)
@@ -89,6 +87,14 @@ def _target(file: str, key: str | None) -> str:
     if key is None:
         return name
     return key + name if key.endswith("/") else key
+
+
+def kept_of(content_type: str | None, meta: Iterable[str] | None) -> Kept:
+    """What is kept beside the bytes, as it was typed. Raises Usage."""
+    kept: Kept = {"metadata": _metadata(meta or ())}
+    if content_type is not None:
+        kept["content_type"] = content_type
+    return kept
 
 
 def _metadata(entries: Iterable[str]) -> dict[str, str]:

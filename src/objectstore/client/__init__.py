@@ -6,7 +6,7 @@ from objectstore.client.sources import AsyncData, Data, Kept
 from objectstore.client.sync import RestStore
 from objectstore.client.transfers.afiles import AsyncObjectReader, AsyncObjectWriter
 from objectstore.client.transfers.files import ObjectWriter
-from objectstore.client.transfers.jobs import Download, Ended, Moved, Report, Started, Transferred, Upload
+from objectstore.client.transfers.jobs import Copy, Download, Ended, Moved, Report, Started, Transferred, Upload
 from objectstore.wire.links import SignedLink
 from objectstore.wire.replies import BegunUpload, Deleted, Page, UnfinishedUpload, UploadedPart
 
@@ -17,6 +17,7 @@ __all__ = [
     "AsyncReader",
     "AsyncRestStore",
     "BegunUpload",
+    "Copy",
     "Data",
     "Deleted",
     "Download",

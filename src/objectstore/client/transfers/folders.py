@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from objectstore.client.steps import Local, Work
+from objectstore.client.steps import Work
 from objectstore.client.transfers.jobs import Download, Job, Report, Upload
 from objectstore.client.transfers.names import clashes, is_marker, is_ours, key_of, path_of
 from objectstore.client.transfers.uploads import local
@@ -42,6 +42,7 @@ class Found:
     path: Path
     relative: PurePosixPath
     size: int  # bytes
+    changed: int  # nanoseconds since 1970
 
 
 def upload_plan(
@@ -70,13 +71,25 @@ def download_plan(prefix: str, folder: str | os.PathLike[str], retries: Retries,
     """The objects whose keys start with the prefix. The folder is made if need be."""
     into = Path(folder)
     objects = yield from listed(prefix, retries)
-    folds = yield from local(partial(_prepared, into))
     report = Report()
+    found = yield from local(partial(placed, objects, prefix, into, report))
+    jobs: list[Job] = [
+        Download(key=info.key, path=path, size=info.size, there=info if skip_same else None) for path, info in found
+    ]
+    return Plan(jobs, sum(info.size for _, info in found), report)
+
+
+def placed(objects: Iterable[ObjectInfo], prefix: str, into: Path, report: Report) -> list[tuple[Path, ObjectInfo]]:
+    """Where in the folder each of the objects goes; the report tells of those that can go nowhere.
+
+    The folder is made, and so are those that empty objects stand for. Raises OSError: it cannot be made.
+    """
+    folds = _prepared(into)
     paths: dict[PurePosixPath, ObjectInfo] = {}
     for info in objects:
         try:
             if is_marker(info.key, info.size):
-                yield Local(partial(_make_folder, into, info.key, prefix))
+                _make_folder(into, info.key, prefix)
                 report.done[info.key] = info
             else:
                 paths[path_of(info.key, prefix)] = info
@@ -84,15 +97,15 @@ def download_plan(prefix: str, folder: str | os.PathLike[str], retries: Retries,
             report.failed[info.key] = error
     for path, clash in clashes(paths, folds=folds).items():
         report.failed[paths.pop(path).key] = clash
-    jobs: list[Job] = []
+    found: list[tuple[Path, ObjectInfo]] = []
     root = os.path.realpath(into)
     for path, info in paths.items():
         target = into / path
         if not _inside(os.path.realpath(target), root):
             report.failed[info.key] = InvalidKey(f"{target} leads out of the folder by a symbolic link: remove that")
             continue
-        jobs.append(Download(key=info.key, path=target, size=info.size, there=info if skip_same else None))
-    return Plan(jobs, sum(job.size or 0 for job in jobs), report)
+        found.append((target, info))
+    return found
 
 
 def listed(prefix: str, retries: Retries) -> Work[list[ObjectInfo]]:
@@ -133,7 +146,7 @@ def walk(folder: Path, report: Report) -> Iterator[Found]:
             if reason:
                 report.ignored[str(relative)] = reason
             elif not is_ours(name):
-                yield Found(path, relative, found.st_size)
+                yield Found(path, relative, found.st_size, found.st_mtime_ns)
 
 
 def _walked(folder: Path, report: Report) -> list[Found]:

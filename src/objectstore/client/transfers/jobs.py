@@ -21,6 +21,7 @@ from objectstore.client.transfers.partfile import settled
 from objectstore.client.transfers.uploads import local
 from objectstore.errors import InvalidParameter, ObjectStoreError
 from objectstore.values import NO_ATTRIBUTES, UNCONDITIONAL, Attributes, Conditions, ObjectInfo
+from objectstore.wire import flows
 from objectstore.wire.retries import Retries
 
 CONCURRENCY: Final = 16  # objects under way at once
@@ -57,7 +58,18 @@ class Download:
     there: ObjectInfo | None = None
 
 
-Job: TypeAlias = Upload | Download
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)  # two jobs are two, however alike
+class Copy:
+    """An object that is to be stored under another key of the same store, without passing here."""
+
+    source: str  # its key
+    key: str
+    attributes: Attributes = NO_ATTRIBUTES  # instead of all that the source has
+    conditions: Conditions = UNCONDITIONAL  # on what is under `key`
+    size: int | None = None  # bytes, when it is known
+
+
+Job: TypeAlias = Upload | Download | Copy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,7 +198,15 @@ class Crew:
                 self._retries,
                 meter,
             )
+        if isinstance(job, Copy):
+            return self._copied(job, meter)
         return self._downloaded(job, meter)
+
+    def _copied(self, job: Copy, meter: Meter) -> Work[ObjectInfo]:
+        info = yield from flows.copy(job.source, job.key, job.attributes, job.conditions, self._retries)
+        meter.expect(info.size)
+        meter.finish()
+        return info
 
     def _downloaded(self, job: Download, meter: Meter) -> Work[ObjectInfo]:
         folder = Path(job.path).parent
@@ -198,7 +218,7 @@ class Crew:
         return info
 
     def _same(self, job: Job, meter: Meter) -> Work[Transferred | None]:
-        if job.there is None:
+        if isinstance(job, Copy) or job.there is None:
             return None
         path = job.source if isinstance(job, Upload) else job.path
         if isinstance(path, str | os.PathLike) and (yield from local(partial(_is_same, Path(path), job.there))):
