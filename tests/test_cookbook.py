@@ -35,7 +35,7 @@ def environment(server: ObjectStoreServer, tmp_path: Path) -> Mapping[str, str]:
     }
 
 
-@pytest.mark.parametrize(("name", "commands"), [("pipeline", 4), ("backup", 4), ("tests", 1)])
+@pytest.mark.parametrize(("name", "commands"), [("pipeline", 4), ("backup", 5), ("tests", 1)])
 def test_a_page_works_to_the_letter(name: str, commands: int, tmp_path: Path, environment: Mapping[str, str]) -> None:
     # Of the plugins that are installed here only ours is wanted: the others take seconds.
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -p objectstore.testing.plugin -p no:cacheprovider\n")
