@@ -13,15 +13,22 @@ from objectstore import Bounded, Conditions, Corrupted, From, InternalError, Las
 DATA = bytes(range(256)) * 4
 
 
-def test_a_get_that_is_cut_midway_is_begun_again(client: Both, server: Scripted) -> None:
-    server.plays(content(DATA, ends=100), content(DATA))
+def test_a_get_that_is_cut_midway_goes_on_where_it_was_cut(client: Both, server: Scripted) -> None:
+    server.plays(content(DATA, ends=100), _rest_from(100))
     assert client.get("k") == DATA
-    assert "range" not in server.seen[1].fields
+    assert server.seen[1].fields["range"] == "bytes=100-1023"
+    assert "if-match" in server.seen[1].fields
 
 
 def test_a_get_that_is_always_cut_is_unavailable(client: Both, server: Scripted) -> None:
-    server.plays(*[content(DATA, ends=100)] * 4)
+    server.plays(content(DATA, ends=100), *[_rest_from(100, ends=0)] * 3)
     with pytest.raises(Unavailable):
+        client.get("k")
+
+
+def test_a_get_that_goes_on_with_wrong_bytes_is_corrupted(client: Both, server: Scripted) -> None:
+    server.plays(content(DATA, ends=100), content(bytes(1024), start=100, stop=1024))
+    with pytest.raises(Corrupted):
         client.get("k")
 
 

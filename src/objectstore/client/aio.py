@@ -85,7 +85,11 @@ class AsyncRestStore(AsyncTransfers):
         conditions: Conditions = UNCONDITIONAL,
     ) -> bytes:
         """As `RestStore.get`."""
-        return await self._driver.run(flows.get(key, range, conditions, self._retries))
+        found = await self._driver.run(flows.get_or_open(key, range, conditions, self._retries))
+        if isinstance(found, bytes):
+            return found
+        async with aclosing(AsyncReader(self._driver, *found)) as reader:
+            return await reader.read()
 
     @asynccontextmanager
     async def stream(

@@ -100,9 +100,9 @@ class Driver:
         match needed:
             case Send(request):
                 return self._read(self._send(request, stop))
-            case Open(request):
+            case Open(request, take_whole):
                 response = self._send(request, stop)
-                if response.status in {200, 206}:
+                if response.status in {200, 206} and not (take_whole and response.whole is not None):
                     return Reply(response.status, response.fields, b"", self._now(), response)
                 return self._read(response)
             case Close(reply):
@@ -225,9 +225,9 @@ class AsyncDriver:
         match needed:
             case Send(request):
                 return await self._read(await self._send(request))
-            case Open(request):
+            case Open(request, take_whole):
                 response = await self._send(request)
-                if response.status in {200, 206}:
+                if response.status in {200, 206} and not (take_whole and response.whole is not None):
                     return Reply(response.status, response.fields, b"", self._now(), response)
                 return await self._read(response)
             case Close(reply):

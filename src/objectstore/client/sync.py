@@ -117,8 +117,13 @@ class RestStore(Transfers):
             NotModified, PreconditionFailed: the conditions do not hold.
             InvalidRange: the range selects nothing.
             Corrupted: what arrived is not what is stored.
+            Unavailable: also when the connection was lost and the object changed before the rest was asked for.
         """
-        return self._driver.run(flows.get(key, range, conditions, self._retries))
+        found = self._driver.run(flows.get_or_open(key, range, conditions, self._retries))
+        if isinstance(found, bytes):
+            return found
+        with closing(Reader(self._driver, *found)) as reader:
+            return reader.read()
 
     @contextmanager
     def stream(

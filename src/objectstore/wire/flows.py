@@ -56,6 +56,7 @@ class Open:
     """Send the request, leave the body of a successful answer unread: a `Reply` with a `stream`."""
 
     request: Request
+    take_whole: bool = False  # a body that has come with the head is given as after `Send`
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +103,30 @@ def get(key: str, wanted: ByteRange | None, conditions: Conditions, retries: Ret
     return replies.read_body((yield from send(request, retries)), request, wanted)
 
 
+def get_or_open(
+    key: str, wanted: ByteRange | None, conditions: Conditions, retries: Retries
+) -> Flow[bytes | tuple[Download, Reply]]:
+    """As `get` when the bytes come with the head of the answer, else as `open_object`.
+
+    So a larger object is hashed while it moves, and of one that is cut only the rest is asked for again.
+    """
+    request = requests.get_object(key, wanted, conditions)
+    reply = accepted((yield from deliver(Open(request, take_whole=True), retries)), request)
+    if reply.stream is None:
+        return replies.read_body(reply, request, wanted)
+    return (yield from _begun(request, reply, wanted))
+
+
 def open_object(
     key: str, wanted: ByteRange | None, conditions: Conditions, retries: Retries
 ) -> Flow[tuple[Download, Reply]]:
     """The object about to be read: the reply has its `stream`."""
     request = requests.get_object(key, wanted, conditions)
     reply = accepted((yield from deliver(Open(request), retries)), request)
+    return (yield from _begun(request, reply, wanted))
+
+
+def _begun(request: Request, reply: Reply, wanted: ByteRange | None) -> Flow[tuple[Download, Reply]]:
     try:
         return Download(request, reply, wanted), reply
     except ObjectStoreError:
