@@ -189,7 +189,7 @@ def _run_uvicorn(launch: Launch) -> bool:
 
 def _run_granian(launch: Launch) -> bool:
     from granian.constants import HTTPModes, Interfaces, Loops, SSLProtocols
-    from granian.http import HTTP1Settings
+    from granian.http import HTTP1Settings, HTTP2Settings
     from granian.log import LogLevels
     from granian.server import Server
 
@@ -221,6 +221,8 @@ def _run_granian(launch: Launch) -> bool:
             # From one request to the end of the next one's head.
             header_read_timeout=math.ceil((launch.idle_timeout or _FOREVER) * 1000),
         ),
+        # Its default is 16 MiB for each of the requests of a connection, before it is known whose they are.
+        http2_settings=HTTP2Settings(max_headers_size=_READ_AHEAD),
         websockets=False,
         backlog=_BACKLOG,
         backpressure=_connections(),
