@@ -6,6 +6,8 @@ import secrets
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -64,24 +66,24 @@ def torture(
     """
     out = Output(json=json, quiet=quiet)
     with reported(out):
-        from objectstore.testing.torture import report, run
-
         if seconds is not None and kills is not None:
             raise Usage("--seconds and --kills both say when to end: give one of them")
-        chosen = secrets.randbelow(1_000_000) if seed is None else seed
-        folder = Path(tempfile.mkdtemp(prefix="objectstore-torture-")) if data is None else data
-        out.say(f"seed {chosen}, in {folder}")
-        options = run.Options(
-            command=_ENTRY,
-            folder=folder,
-            seed=chosen,
-            seconds=_SECONDS if seconds is None and kills is None else seconds,
-            kills=kills,
-            workers=workers,
-            server=server,
-            clients=clients,
-        )
-        outcome = run.run(options, lambda tally: _tell_progress(out, tally))
+        with _workplace(data) as folder:
+            from objectstore.testing.torture import report, run
+
+            chosen = secrets.randbelow(1_000_000) if seed is None else seed
+            out.say(f"seed {chosen}, in {folder}")
+            options = run.Options(
+                command=_ENTRY,
+                folder=folder,
+                seed=chosen,
+                seconds=_SECONDS if seconds is None and kills is None else seconds,
+                kills=kills,
+                workers=workers,
+                server=server,
+                clients=clients,
+            )
+            outcome = run.run(options, lambda tally: _tell_progress(out, tally))
         if outcome.violations:
             _tell_violations(out, outcome, report.write(outcome))
         elif data is None:
@@ -92,6 +94,20 @@ def torture(
             _tell(out, outcome)
         if outcome.violations:
             raise typer.Exit(FAILED)
+
+
+@contextmanager
+def _workplace(data: Path | None) -> Iterator[Path]:
+    """The folder to work in; a temporary one goes when the command is told to end."""
+    if data is not None:
+        yield data
+        return
+    folder = Path(tempfile.mkdtemp(prefix="objectstore-torture-"))
+    try:
+        yield folder
+    except (KeyboardInterrupt, SystemExit):
+        shutil.rmtree(folder)
+        raise
 
 
 def _tell_progress(out: Output, tally: Tally) -> None:

@@ -1,0 +1,75 @@
+"""`objectstore torture` as people see it; what it does is tested in tests/testing."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from cli.served import invoke
+from objectstore.cli import exits, torture
+from objectstore.cli.output import Output
+from objectstore.testing.torture import report
+from objectstore.testing.torture.history import Event
+from objectstore.testing.torture.run import ANY_MOMENT, Options, Outcome, Tally
+from objectstore.testing.torture.verdict import Violation
+
+LOST = Violation(
+    message="'k': lost",
+    key="k",
+    history=[Event(key="k", kind="write", start=1, end=2, value="put-1.0.0-1-64", who="1.0.0")],
+)
+
+
+def outcome(folder: Path, *violations: Violation) -> Outcome:
+    tally = Tally(
+        kills=Counter({ANY_MOMENT: 3, "after_rename": 2}), answered=100, unanswered=7, events=150, seconds=12.4
+    )
+    options = Options(command=["server"], folder=folder, seed=42)
+    return Outcome(
+        options=options, tally=tally, violations=violations, last_kill="after_rename", began=datetime.now(UTC)
+    )
+
+
+def test_the_two_ways_to_say_when_to_end_are_not_for_both() -> None:
+    answer = invoke("torture", "--seconds", "5", "--kills", "5")
+    assert answer.returncode == exits.USAGE
+    assert b"--seconds and --kills" in answer.stderr
+
+
+def test_what_was_done_is_told_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torture._tell(Output(), outcome(tmp_path))
+    told = capsys.readouterr().out
+    assert told.startswith("5 kills in 12 s, 3 of them at any moment; 100 answers and 7 requests without one")
+    assert "nothing was lost" in told
+
+
+def test_what_is_wrong_is_told_with_the_place_of_the_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = outcome(tmp_path, LOST)
+    path = report.write(found)
+    torture._tell(Output(), found)
+    torture._tell_violations(Output(), found, path)
+    told = capsys.readouterr()
+    assert "nothing was lost" not in told.out
+    assert told.err == f"wrong: 'k': lost\n1 wrong after a kill (after_rename): see {path}\n"
+    (violation,) = json.loads(path.read_text())["violations"]
+    assert violation["history"][0]["told"] == "wrote put-1.0.0-1-64"
+
+
+def test_nothing_is_left_when_it_is_told_to_end(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "objectstore", "torture", "--clients", "1", "--server", "uvicorn"]
+    environment = {"TMPDIR": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        assert b"seed" in process.stderr.readline()
+        (folder,) = tmp_path.iterdir()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == exits.TERMINATED
+    assert not folder.exists()
+    assert list(tmp_path.iterdir()) == []
