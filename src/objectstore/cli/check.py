@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 EXAMPLES: Final = (
     "objectstore check /srv/objects",
+    "objectstore check /srv/objects --deep --repair --from /mnt/backup",
     "objectstore check --config storage.yaml --deep",
     "objectstore check --config storage.yaml --store mirror --repair",
 )
@@ -59,6 +60,10 @@ def check(
     ] = None,
     deep: Annotated[bool, typer.Option("--deep", help="Read every body and compare digests.")] = False,
     repair: Annotated[bool, typer.Option("--repair", help="Mend what can be mended without a loss.")] = False,
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="BACKUP", help="With --repair: take what is damaged from this backup."),
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -71,7 +76,9 @@ def check(
     with reported(out):
         if path is not None and (config is not None or store is not None):
             raise Usage("give a data folder, or --config, not both")
-        if asyncio.run(_check(_chosen(path, config, store), out, deep=deep, repair=repair)):
+        if source is not None and not repair:
+            raise Usage("--from is where --repair takes good copies from: give both")
+        if asyncio.run(_check(_chosen(path, config, store), out, deep=deep, repair=repair, source=source)):
             raise typer.Exit(FAILED)
 
 
@@ -91,10 +98,10 @@ def _chosen(path: Path | None, config: Path | None, store: str | None) -> Path |
     return settings.data_dir or Path(DEFAULT_DATA)
 
 
-async def _check(chosen: Path | StoreConfig, out: Output, *, deep: bool, repair: bool) -> bool:
+async def _check(chosen: Path | StoreConfig, out: Output, *, deep: bool, repair: bool, source: Path | None) -> bool:
     """Tell every finding; whether one is left."""
     left = repaired = layers = 0
-    for name, checked in _layers(chosen, deep=deep, repair=repair):
+    for name, checked in _layers(chosen, deep=deep, repair=repair, source=source):
         layers += 1
         async with aclosing(checked) as findings:
             async for finding in findings:
@@ -109,17 +116,17 @@ async def _check(chosen: Path | StoreConfig, out: Output, *, deep: bool, repair:
 
 
 def _layers(
-    chosen: Path | StoreConfig, *, deep: bool, repair: bool
+    chosen: Path | StoreConfig, *, deep: bool, repair: bool, source: Path | None
 ) -> Iterator[tuple[str, AsyncGenerator[Finding, None]]]:
     if isinstance(chosen, Path):
-        yield str(chosen), _of_engine(chosen, deep=deep, repair=repair)
+        yield str(chosen), _of_engine(chosen, deep=deep, repair=repair, source=source)
         return
     from objectstore.config.build import build
 
     # From the outside in: what a mirror has repaired is in order when its child is looked at.
     for config in _tree(chosen):
         if _ENGINE in config.type.names:
-            yield config.name, _of_engine(config.values["path"], deep=deep, repair=repair)
+            yield config.name, _of_engine(config.values["path"], deep=deep, repair=repair, source=source)
         elif isinstance(backend := build(config), Checkable):
             yield config.name, _of_backend(backend, deep=deep, repair=repair)
 
@@ -135,10 +142,10 @@ def _tree(config: StoreConfig) -> Iterator[StoreConfig]:
             waiting += one.bases
 
 
-async def _of_engine(path: Path, *, deep: bool, repair: bool) -> AsyncGenerator[Finding, None]:
+async def _of_engine(path: Path, *, deep: bool, repair: bool, source: Path | None) -> AsyncGenerator[Finding, None]:
     from objectstore.backends.engine.check import check as check_engine
 
-    found = check_engine(path, deep=deep, repair=repair)
+    found = check_engine(path, deep=deep, repair=repair, backup=source)
     while (finding := await asyncio.to_thread(next, found, None)) is not None:
         yield finding
 

@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
-from objectstore.backends.engine import recovery, schema, steps
+from objectstore.backends.engine import mending, recovery, schema, steps
 from objectstore.backends.engine.blobs import BATCH_SUFFIX
 from objectstore.backends.engine.counters import count
 from objectstore.backends.engine.directory import Directory
 from objectstore.backends.engine.failures import translate
 from objectstore.backends.engine.index import Index
+from objectstore.backends.engine.mending import Donor
 from objectstore.backends.engine.stored import Bodies, FaultKind, Stored
 from objectstore.backends.engine.turns import Turns
-from objectstore.errors import Corrupted
+from objectstore.errors import Corrupted, ObjectStoreError
 from objectstore.values import Usage
 
 Kind: TypeAlias = FaultKind | Literal["orphan-file", "orphan-body", "wrong-usage", "damaged-index"]
@@ -50,22 +51,29 @@ class Finding:
         return self.kind in _LOST
 
 
-def check(path: Path, *, deep: bool = False, repair: bool = False) -> Iterator[Finding]:
+def check(path: Path, *, deep: bool = False, repair: bool = False, backup: Path | None = None) -> Iterator[Finding]:
     """What is wrong in the data directory `path`: nothing, when all is well.
 
-    `deep` reads every body and compares digests. `repair` removes what nothing refers to; what is lost stays
-    as it is found, for restoring from elsewhere.
+    `deep` reads every body and compares digests. `repair` removes what nothing refers to, and
+    brings back from `backup` what is lost and in it, byte for byte; what is lost else stays as it is found.
 
     Raises:
-        ConfigurationError: it is no data directory, or of a newer format.
+        ConfigurationError: it is no data directory, or of a newer format, or `backup` is no backup.
         Unavailable: it cannot be read.
     """
     directory = Directory(path)
     directory.check_format()
-    yield from examine(directory, deep=deep, repair=repair)
+    try:
+        with ExitStack() as opened:
+            source = None if backup is None else opened.enter_context(mending.donor(backup))
+            yield from examine(directory, deep=deep, repair=repair, source=source)
+    except (OSError, sqlite3.Error) as error:
+        raise translate(error) from error
 
 
-def examine(directory: Directory, *, deep: bool = False, repair: bool = False) -> Iterator[Finding]:
+def examine(
+    directory: Directory, *, deep: bool = False, repair: bool = False, source: Donor | None = None
+) -> Iterator[Finding]:
     """`check`, of a directory that is known to be one, even if it does not say so yet."""
     try:
         damage = list(_damage(directory, deep=deep))
@@ -78,7 +86,8 @@ def examine(directory: Directory, *, deep: bool = False, repair: bool = False) -
             recovery.sweep(directory, Index(connection), steps.no_step)
         with closing(schema.open_for_reading(directory.index)) as connection:
             checker = _Checker(directory, connection, deep=deep)
-            yield from checker.lost()
+            for finding in checker.lost():
+                yield _mended(directory, finding, source) if repair and source is not None else finding
             for finding in chain(checker.orphans(), checker.miscounted()):
                 yield replace(finding, repaired=True) if repair and _remove(directory, finding) else finding
     except (OSError, sqlite3.Error) as error:
@@ -156,6 +165,18 @@ def _miscounted(told: Usage, right: Usage) -> str:
         f"{told.objects} objects, {told.size} bytes and {told.parts_size} of parts are counted under this prefix, "
         f"but there are {right.objects}, {right.size} and {right.parts_size}"
     )
+
+
+def _mended(directory: Directory, finding: Finding, source: Donor) -> Finding:
+    if finding.body is None:
+        return finding
+    try:
+        done = mending.mend(directory, finding.body, source)
+        reason = "the backup has no sound body of it"
+    except (ObjectStoreError, OSError, sqlite3.Error) as error:
+        # The others may have more luck.
+        done, reason = False, f"not repaired: {error}"
+    return replace(finding, repaired=True) if done else replace(finding, message=f"{finding.message}; {reason}")
 
 
 def _remove(directory: Directory, finding: Finding) -> bool:

@@ -25,6 +25,7 @@ from objectstore.backends.engine.writer import Writer
 from objectstore.errors import ObjectStoreError
 
 _AT_ONCE: Final = 256  # blobs
+_WRONG_CLOCK: Final = 24 * 3600 * 1_000_000  # microseconds; so much later than now nothing was let go of
 _SHORTEST_INTERVAL: Final = 1.0  # seconds
 
 logger = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ class Collector:
         """Unlink what is old enough; how many blobs that were. None, while it is held back."""
         collected = 0
         before = self._now() - round(self._grace * 1_000_000)
-        while garbage := self._index.garbage_since(before, _AT_ONCE):
+        while garbage := self._some(before):
             blobs = [blob for _, blob in garbage]
             try:
                 unlinked = await asyncio.get_running_loop().run_in_executor(self._executor, self._unlink, blobs)
@@ -80,6 +81,12 @@ class Collector:
             collected += len(blobs)
             self.collected += len(blobs)
         return collected
+
+    def _some(self, before: int) -> list[tuple[int, str]]:
+        # What a clock that was ahead has dated would else stay until it is as late as that.
+        return self._index.garbage_since(before, _AT_ONCE) or self._index.garbage_after(
+            self._now() + _WRONG_CLOCK, _AT_ONCE
+        )
 
     def _unlink(self, blobs: list[str]) -> bool:
         """Whether it was done; a later round does what this one may not."""

@@ -111,6 +111,12 @@ class Index:
         query = "SELECT since, blob FROM garbage WHERE since <= ? ORDER BY since, blob LIMIT ?"
         return self._fetch(query, (time, limit))
 
+    def garbage_after(self, time: int, limit: int) -> list[tuple[int, str]]:
+        """The same of what is dated later than that time."""
+        return self._fetch(
+            "SELECT since, blob FROM garbage WHERE since > ? ORDER BY since, blob LIMIT ?", (time, limit)
+        )
+
     def _fetch(self, query: str, values: tuple[object, ...]) -> list[Any]:
         return self._execute(query, values).fetchall()
 

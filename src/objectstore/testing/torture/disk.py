@@ -69,6 +69,8 @@ def _expected(where: tuple[str, ...], accounted: set[str]) -> bool:
             return name in _OWN or name in GUESTS
         case ("blobs", folder, name):
             return name in accounted and name.startswith(folder)
+        case ("scrub", _):
+            return True
         case _:
             return False
 
