@@ -15,6 +15,7 @@ from objectstore.cli import (
     bench,
     cat,
     check,
+    completion,
     config,
     copystore,
     cp,
@@ -84,6 +85,7 @@ _mount(bench.bench, bench.EXAMPLES)
 _mount(check.check, check.EXAMPLES)
 _mount(backup.backup, backup.EXAMPLES)
 _mount(restore.restore, restore.EXAMPLES)
+_mount(completion.completion, completion.EXAMPLES)
 _mount(login.login, login.LOGIN_EXAMPLES)
 _mount(login.logout, login.LOGOUT_EXAMPLES)
 _mount(login.profiles, login.PROFILES_EXAMPLES)

@@ -7,6 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
+from objectstore.cli.completion import keys as keys_of_server
 from objectstore.cli.connection import Profile, Token, Url, connect
 from objectstore.cli.exits import code_of, reported
 from objectstore.cli.get import parse_range
@@ -17,7 +18,9 @@ EXAMPLES: Final = ("objectstore cat logs/2026-01 logs/2026-02 | grep error", "ob
 
 
 def cat(
-    keys: Annotated[list[str], typer.Argument(metavar="KEY...", help="Which objects, in this order.")],
+    keys: Annotated[
+        list[str], typer.Argument(metavar="KEY...", autocompletion=keys_of_server, help="Which objects, in this order.")
+    ],
     range_: Annotated[
         str | None,
         typer.Option(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from objectstore.cli.completion import places as places_of
 from objectstore.cli.connection import Profile, Token, Url
 from objectstore.cli.exits import Usage, reported
 from objectstore.cli.locations import Local, Location, Remote, Stream, parse
@@ -32,9 +33,16 @@ EXAMPLES: Final = (
 )
 
 Sources = Annotated[
-    list[str], typer.Argument(metavar="SRC...", help="Files, folders, os:KEY, os@PROFILE:KEY, objectstore://HOST/KEY.")
+    list[str],
+    typer.Argument(
+        metavar="SRC...",
+        autocompletion=places_of,
+        help="Files, folders, os:KEY, os@PROFILE:KEY, objectstore://HOST/KEY.",
+    ),
 ]
-Target = Annotated[str, typer.Argument(metavar="DST", help="Where to; a slash at its end makes it a folder.")]
+Target = Annotated[
+    str, typer.Argument(metavar="DST", autocompletion=places_of, help="Where to; a slash at its end makes it a folder.")
+]
 Jobs = Annotated[
     int, typer.Option("--jobs", "-j", metavar="NUMBER", min=1, max=1000, help="Objects under way at once.")
 ]

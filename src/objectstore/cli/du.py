@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
+from objectstore.cli.completion import keys as keys_of_server
 from objectstore.cli.connection import Profile, Token, Url, connect
 from objectstore.cli.exits import reported
 from objectstore.cli.output import Json, Output, Quiet, human_size
@@ -30,7 +31,10 @@ class Share:
 
 def du(
     prefixes: Annotated[
-        list[str] | None, typer.Argument(metavar="PREFIX...", help="What the keys start with; by default anything.")
+        list[str] | None,
+        typer.Argument(
+            metavar="PREFIX...", autocompletion=keys_of_server, help="What the keys start with; by default anything."
+        ),
     ] = None,
     summarize: Annotated[bool, typer.Option("--summarize", "-s", help="Only the total of each PREFIX.")] = False,
     human: Annotated[bool, typer.Option("--human", "-h", help="Sizes as 1.5 MiB, instead of bytes.")] = False,

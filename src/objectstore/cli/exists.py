@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
+from objectstore.cli.completion import keys as keys_of_server
 from objectstore.cli.connection import Profile, Token, Url, connect
 from objectstore.cli.exits import NOT_FOUND, reported
 from objectstore.cli.output import Json, Output, Quiet
@@ -15,7 +16,7 @@ EXAMPLES: Final = ("objectstore exists reports/2026.pdf && echo there",)
 
 
 def exists(
-    key: Annotated[str, typer.Argument(metavar="KEY", help="Which object.")],
+    key: Annotated[str, typer.Argument(metavar="KEY", autocompletion=keys_of_server, help="Which object.")],
     url: Url = None,
     token: Token = None,
     profile: Profile = None,

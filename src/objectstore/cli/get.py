@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
+from objectstore.cli.completion import keys as keys_of_server
 from objectstore.cli.connection import Profile, Token, Url, connect
 from objectstore.cli.destination import STDOUT, destination_of, replacing
 from objectstore.cli.exits import Usage, reported
@@ -25,7 +26,7 @@ _RANGE: Final = re.compile(r"(\d*)-(\d*)", re.ASCII)
 
 
 def get(
-    key: Annotated[str, typer.Argument(metavar="KEY", help="Which object.")],
+    key: Annotated[str, typer.Argument(metavar="KEY", autocompletion=keys_of_server, help="Which object.")],
     file: Annotated[
         str | None,
         typer.Argument(

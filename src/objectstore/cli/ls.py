@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 import typer
 
+from objectstore.cli.completion import keys as keys_of_server
 from objectstore.cli.connection import Profile, Token, Url, connect
 from objectstore.cli.exits import reported
 from objectstore.cli.output import Json, Output, Quiet, human_size
@@ -30,7 +31,13 @@ _TIME_WIDTH: Final = 19
 
 def ls(
     prefix: Annotated[
-        str, typer.Argument(metavar="PREFIX", show_default=False, help="What the keys start with; by default anything.")
+        str,
+        typer.Argument(
+            metavar="PREFIX",
+            autocompletion=keys_of_server,
+            show_default=False,
+            help="What the keys start with; by default anything.",
+        ),
     ] = "",
     long: Annotated[bool, typer.Option("--long", "-l", help="Show size and time of writing, too.")] = False,
     recursive: Annotated[

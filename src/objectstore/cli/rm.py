@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from objectstore.cli.completion import keys as keys_of_server
 from objectstore.cli.connection import Profile, Token, Url, connect
 from objectstore.cli.exits import FAILED, OK, Usage, code_of, reported
 from objectstore.cli.output import Json, Output, Quiet, printable
@@ -26,7 +27,12 @@ EXAMPLES: Final = (
 
 
 def rm(
-    keys: Annotated[list[str], typer.Argument(metavar="KEY...", help="Which objects; with -r, what keys start with.")],
+    keys: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="KEY...", autocompletion=keys_of_server, help="Which objects; with -r, what keys start with."
+        ),
+    ],
     recursive: Annotated[
         bool, typer.Option("--recursive", "-r", help="Delete every object whose key starts with what is given.")
     ] = False,

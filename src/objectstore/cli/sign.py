@@ -7,6 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
+from objectstore.cli.completion import keys as keys_of_server
 from objectstore.cli.connection import Profile, Token, Url, connect
 from objectstore.cli.exits import Usage, reported
 from objectstore.cli.output import Json, Output, Quiet
@@ -23,7 +24,7 @@ EXAMPLES: Final = (
 
 
 def sign(
-    key: Annotated[str, typer.Argument(metavar="KEY", help="Which object.")],
+    key: Annotated[str, typer.Argument(metavar="KEY", autocompletion=keys_of_server, help="Which object.")],
     expires: Annotated[
         str, typer.Option("--expires", metavar="TIME", help="For how long from now, as in 90s, 30m, 12h or 7d.")
     ] = "1h",

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperCommand
 
+from objectstore.cli.completion import places as places_of
 from objectstore.cli.connection import Profile, Token, Url
 from objectstore.cli.cp import Jobs, sides
 from objectstore.cli.exits import Usage, reported
@@ -62,8 +63,15 @@ def patterns_of(args: Sequence[str]) -> list[tuple[bool, str]]:
 
 def sync(
     ctx: typer.Context,
-    source: Annotated[str, typer.Argument(metavar="SRC", help="A folder, os:PREFIX, os@PROFILE:PREFIX or a URL.")],
-    target: Annotated[str, typer.Argument(metavar="DST", help="The same; it becomes like SRC.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SRC", autocompletion=places_of, help="A folder, os:PREFIX, os@PROFILE:PREFIX or a URL."
+        ),
+    ],
+    target: Annotated[
+        str, typer.Argument(metavar="DST", autocompletion=places_of, help="The same; it becomes like SRC.")
+    ],
     delete: Annotated[bool, typer.Option("--delete", help="Delete in DST what is not in SRC, at the end.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only say what would be done.")] = False,
     checksum: Annotated[bool, typer.Option("--checksum", "-c", help="Compare SHA-256 instead of times.")] = False,

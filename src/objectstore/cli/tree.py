@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from objectstore.cli.completion import keys as keys_of_server
 from objectstore.cli.connection import Profile, Token, Url, connect
 from objectstore.cli.exits import reported
 from objectstore.cli.output import Json, Output, Quiet
@@ -19,7 +20,13 @@ EXAMPLES: Final = ("objectstore tree photos/", "objectstore tree --depth 2")
 
 def tree(
     prefix: Annotated[
-        str, typer.Argument(metavar="PREFIX", show_default=False, help="What the keys start with; by default anything.")
+        str,
+        typer.Argument(
+            metavar="PREFIX",
+            autocompletion=keys_of_server,
+            show_default=False,
+            help="What the keys start with; by default anything.",
+        ),
     ] = "",
     depth: Annotated[
         int | None, typer.Option("--depth", "-L", metavar="NUMBER", min=1, show_default=False, help="No deeper levels.")
