@@ -210,6 +210,29 @@ def test_an_index_that_is_none_is_refused(root: Path) -> None:
     assert {finding.kind for finding in check(root)} == {"damaged-index"}
 
 
+def test_a_removed_log_is_told_while_what_is_in_it_can_be_saved(root: Path) -> None:
+    async def run() -> None:
+        async with EngineBackend(root) as backend:
+            await backend.check()
+            await backend.put("new", SMALL)
+            (root / "index.sqlite3-wal").unlink()
+            with pytest.raises(Unavailable, match="SIGTERM"):
+                await backend.check()
+            assert await read(backend, "new") == SMALL
+            await backend.put("newer", LARGE)
+
+    asyncio.run(run())
+
+    async def reread() -> None:
+        async with EngineBackend(root) as backend:
+            await backend.check()
+            for key, body in (BODIES | {"new": SMALL, "newer": LARGE}).items():
+                assert await read(backend, key) == body
+
+    asyncio.run(reread())
+    assert_sound(root)
+
+
 def test_too_many_open_files_fail_what_needs_one(root: Path) -> None:
     async def run() -> None:
         async with EngineBackend(root) as backend:

@@ -295,6 +295,12 @@ class EngineBackend:
         for folder in (self._directory.root, self._directory.blobs, self._blobs.staging):
             if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
                 raise Unavailable("the data directory cannot be written to by the user that the server runs as")
+        # SQLite makes it with the first look at the index and removes it with the last connection. While it is open
+        # but has no name, all goes on, and a process that is killed takes what is in it along.
+        if not os.access(f"{self._directory.index}-wal", os.F_OK):
+            raise Unavailable(
+                "the log of the index was removed while in use; end the server by SIGTERM, which saves what is in it"
+            )
 
     def _now(self) -> int:
         return microseconds(self._clock())
