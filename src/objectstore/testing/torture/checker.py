@@ -3,25 +3,28 @@
 The search of Wing and Gong with the memory of Lowe: take, of the operations that may come next, one after
 the other, and go back where none fits. An operation may come next when none of the others ended before it
 began. One that was never answered may come at any time after its start, or never.
+
+A kill leaves many that were never answered, and to try each set of them would take for ever. But writes whose
+value nobody ever asks about are all alike: of several that were not answered and do the same, the one that
+began first can stand for each.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from objectstore.testing.torture.history import Event
 
+_NEVER_ASKED: Final = "(never asked about)"
 MOST_STEPS: Final = 2_000_000  # of a search; enough for histories that people would call hopeless
 
 
 @dataclass(frozen=True, slots=True)
 class Linearizable:
-    """There is such an order; the register may hold any of `values` at the end."""
-
-    values: frozenset[str | None]
+    """There is such an order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +45,7 @@ Verdict: TypeAlias = Linearizable | Impossible | Undecided
 
 
 def judge(events: Sequence[Event], initial: str | None, most_steps: int = MOST_STEPS) -> Verdict:
-    """Judge the events of one key, whose register held `initial` before.
-
-    When the history is in order, `Linearizable.values` holds one value that the register may end with.
-    """
+    """Judge the events of one key, whose register held `initial` before."""
     return _Search(events, initial, most_steps).run()
 
 
@@ -70,8 +70,15 @@ class _Search:
         self._ends = [math.inf if event.end is None else event.end for event in self._events]
         self._answered = sum(1 << n for n, event in enumerate(self._events) if event.end is not None)
         self._initial = initial
+        asked = {event.value for event in self._events if event.kind == "saw"}
+        asked |= {event.expected for event in self._events}
+        # As the search has them: with one name for all values that make no difference.
+        self._alike = [
+            event if event.value is None or event.value in asked else replace(event, value=_NEVER_ASKED)
+            for event in self._events
+        ]
         self._steps_left = most_steps
-        self._best: tuple[int, tuple[int, ...], str | None, tuple[int, ...]] = (-1, (), initial, ())
+        self._best: tuple[int, tuple[int, ...], tuple[int, ...]] = (-1, (), ())
 
     def run(self) -> Verdict:
         seen: set[tuple[int, str | None]] = set()
@@ -87,18 +94,20 @@ class _Search:
                 return Undecided()
             done, order = self._observations(done, value, order)
             if done & self._answered == self._answered:
-                return Linearizable(frozenset({value}))
+                return Linearizable()
             following = self._following(done)
-            self._note(done, value, order, following)
+            self._note(done, order, following)
             # Those that end first are tried first, those that were never answered last.
             for number in sorted(following, key=self._ends.__getitem__, reverse=True):
-                possible, after = step(self._events[number], value)
-                if possible:
+                possible, after = step(self._alike[number], value)
+                if possible and (self._answered >> number & 1 or after != value):
                     waiting.append((done | 1 << number, after, (number, order)))
-        _, numbers, value, stuck = self._best
-        return Impossible(
-            tuple(self._events[number] for number in numbers), tuple(self._events[number] for number in stuck), value
-        )
+        _, numbers, stuck = self._best
+        begun = tuple(self._events[number] for number in numbers)
+        held = self._initial
+        for event in begun:
+            _, held = step(event, held)
+        return Impossible(begun, tuple(self._events[number] for number in stuck), held)
 
     def _observations(self, done: int, value: str | None, order: _Order) -> tuple[int, _Order]:
         """Take what changes nothing and fits now: to take it later can only be harder."""
@@ -106,7 +115,7 @@ class _Search:
         while found:
             found = False
             for number in self._following(done):
-                event = self._events[number]
+                event = self._alike[number]
                 if event.kind in {"saw", "refused"} and step(event, value)[0]:
                     done |= 1 << number
                     order = (number, order)
@@ -117,19 +126,26 @@ class _Search:
         """The events that may come next, by their start."""
         following = []
         earliest_end = math.inf
+        tried: set[tuple[str, str | None, str | None]] = set()
         for number in range(_lowest_missing(done), len(self._events)):
             if self._events[number].start > earliest_end:
                 break
             if not done >> number & 1:
+                if not self._answered >> number & 1:
+                    event = self._alike[number]
+                    deed = (event.kind, event.value, event.expected)
+                    if deed in tried:
+                        continue
+                    tried.add(deed)
                 following.append(number)
                 earliest_end = min(earliest_end, self._ends[number])
         return following
 
-    def _note(self, done: int, value: str | None, order: _Order, following: list[int]) -> None:
+    def _note(self, done: int, order: _Order, following: list[int]) -> None:
         count = (done & self._answered).bit_count()
         if count > self._best[0]:
             stuck = tuple(number for number in following if self._answered >> number & 1)
-            self._best = (count, _unrolled(order), value, stuck)
+            self._best = (count, _unrolled(order), stuck)
 
 
 _Order: TypeAlias = "tuple[int, _Order] | None"
