@@ -16,8 +16,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
+from objectstore.backends import recorded
 from objectstore.core.attributes import fields as kept_fields
+from objectstore.errors import BadRequest
 from objectstore.values import DEFAULT_CONTENT_TYPE, NO_DIGESTS, Attributes, ObjectInfo
+from objectstore.wire.records import parse_time
 
 ENTRY: Final = "objectstore"
 _TAKEN: Final = frozenset({ENTRY, "mtime"})  # rclone's server adds its own `mtime` to what it copies
@@ -105,13 +108,13 @@ def _ours(info: ObjectInfo, told: Mapping[str, Any]) -> ObjectInfo:
             attributes = replace(attributes, **{name.replace("-", "_"): value})
         return replace(
             info,
-            etag=told["etag"],
-            created=datetime.fromisoformat(told["created"]),
-            modified=datetime.fromisoformat(told["modified"]),
+            etag=recorded.load_etag(told["etag"]),
+            created=parse_time(told["created"]),
+            modified=parse_time(told["modified"]),
             digests=digests or NO_DIGESTS,
             attributes=attributes,
         )
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError, BadRequest):
         # Another program's entry under our name: the object is then one like any other.
         return info
 
