@@ -165,7 +165,7 @@ class Scrub:
         if fault is not None:
             what = "the part" if stored.part else "the object"
             logger.error(
-                "scrub: %s %r is damaged: %s; a backup may have it",
+                "scrub: %s %r is damaged: %s; `objectstore check --deep --repair --from BACKUP` mends it",
                 what,
                 stored.name,
                 fault.message,

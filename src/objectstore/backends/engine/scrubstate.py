@@ -31,7 +31,7 @@ class Pass:
     began: float
     ended: float | None = None
     bodies: int = 0  # verified: those found as they were written, and the damaged
-    size: int = 0  # bytes of those
+    size: int = 0  # bytes of the sound ones among them
     damaged: int = 0
     part: bool = False  # whether it is at the parts of unfinished uploads, which come after the objects
     after: str | None = None  # the name of the body that was looked at last
@@ -45,7 +45,7 @@ class State:
     now: Pass | None = None
     last: Pass | None = None
     bodies: int = 0  # verified, over all passes
-    size: int = 0  # bytes of those
+    size: int = 0  # bytes of the sound ones among them
     trouble: str | None = None  # why the pass under way did not go on
 
     @property
