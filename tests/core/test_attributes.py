@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from objectstore.core.attributes import MAX_ATTRIBUTES_SIZE, check_attributes, fields
+from objectstore.core.attributes import MAX_ATTRIBUTES_SIZE, MAX_ENTRIES, check_attributes, fields
 from objectstore.errors import InvalidMetadata
 from objectstore.values import NO_ATTRIBUTES, Attributes
 from strategies import ATTRIBUTES
@@ -88,3 +88,10 @@ def test_names_and_values_have_8_kib_together(letter: str, size: int) -> None:
     check_attributes(Attributes(content_type="x/y", metadata={"name": fill}))
     with pytest.raises(InvalidMetadata, match="8193 bytes"):
         check_attributes(Attributes(content_type="x/y", metadata={"name": fill + "a"}))
+
+
+def test_metadata_has_no_more_entries_than_programs_read_fields() -> None:
+    entries = {f"n{number}": "x" for number in range(MAX_ENTRIES)}
+    assert check_attributes(Attributes(metadata=entries)).metadata == entries
+    with pytest.raises(InvalidMetadata, match=f"65 entries of metadata; {MAX_ENTRIES} are accepted"):
+        check_attributes(Attributes(metadata={**entries, "more": "x"}))

@@ -10,6 +10,8 @@ from objectstore.errors import InvalidMetadata
 from objectstore.values import Attributes
 
 MAX_ATTRIBUTES_SIZE: Final = 8 * 1024  # bytes of all names and values together
+# Each is a header field of its own, and many a client and proxy reads no answer with more than a hundred.
+MAX_ENTRIES: Final = 64  # of metadata
 
 # What travels in a header must survive it: a token for a name (RFC 9110 §5.6.2), a value without controls
 # and without white space at its ends, which every parser on the way strips.
@@ -35,9 +37,11 @@ def check_attributes(attributes: Attributes) -> Attributes:
     """`attributes` themselves, when they can be kept and travel in headers unchanged.
 
     Raises:
-        InvalidMetadata: more than 8 KiB in all, a name that is no lower-case header token, or a value with
-            control characters, lone surrogates or white space at its ends.
+        InvalidMetadata: more than 8 KiB in all or 64 entries of metadata, a name that is no lower-case header token,
+            or a value with control characters, lone surrogates or white space at its ends.
     """
+    if len(attributes.metadata) > MAX_ENTRIES:
+        raise InvalidMetadata(f"there are {len(attributes.metadata)} entries of metadata; {MAX_ENTRIES} are accepted")
     size = 0
     for name, value in fields(attributes):
         size += len(name) + _value_size(name, value)

@@ -151,7 +151,7 @@ def _object_path() -> dict[str, Any]:
             security=_OR_LINK,
             extra={
                 "description": "Every header `X-Object-Meta-NAME` is kept as metadata; with the other kept headers "
-                "they have 8 KiB at most.",
+                "they have 8 KiB at most, and 64 entries of metadata.",
                 "requestBody": {"required": False, "content": {"*/*": {"schema": {}}}},
             },
         ),
