@@ -11,7 +11,7 @@ import pytest
 
 from client.both import Kind
 from client.scripted import info
-from objectstore import AsyncRestStore, ByteRange, Corrupted, Forbidden, From, RestStore
+from objectstore import AsyncRestStore, ByteRange, Corrupted, Forbidden, From, RestStore, Unavailable
 from objectstore.client.drivers import AsyncDriver, Driver
 from objectstore.client.site import parse_site
 from objectstore.client.transport import AsyncOutgoing, Outgoing
@@ -118,21 +118,49 @@ def found(data: bytes = DATA, start: int = 0) -> Answer:
     return Answer(206 if start else 200, fields, [data])
 
 
+def rest(data: bytes, start: int) -> Answer:
+    """The answer to a get of the range from `start` on, be it all."""
+    answer = found(data, start)
+    answer.status = 206
+    return answer
+
+
+def at_once(answer: Answer) -> Answer:
+    """The answer as a transport gives it when its body came with its head."""
+    answer.whole = b"".join(answer.chunks)
+    answer.closed = True  # the connection is free again
+    return answer
+
+
 def test_what_is_whole_is_given(kind: Kind) -> None:
     assert get(kind, found()) == DATA
+    assert get(kind, at_once(found())) == DATA
     assert stream(kind, found()) == [DATA]
 
 
 @pytest.mark.parametrize("data", [DATA[:-1], DATA + b"x", b"", b"9876543210"], ids=["short", "long", "none", "wrong"])
 def test_what_is_not_is_never_returned(kind: Kind, data: bytes) -> None:
     with pytest.raises(Corrupted):
-        get(kind, found(data))
+        get(kind, at_once(found(data)))
 
 
 @pytest.mark.parametrize("data", [DATA[4:-1], DATA[4:] + b"x"], ids=["short", "long"])
 def test_a_range_is_counted(kind: Kind, data: bytes) -> None:
     with pytest.raises(Corrupted, match="of the 6 announced"):
-        get(kind, found(data, 4), wanted=From(4))
+        get(kind, at_once(found(data, 4)), wanted=From(4))
+
+
+@pytest.mark.parametrize("data", [DATA + b"x", b"9876543210"], ids=["long", "wrong"])
+def test_something_else_is_never_returned_when_it_comes_after_its_head(kind: Kind, data: bytes) -> None:
+    with pytest.raises(Corrupted):
+        get(kind, found(data))
+
+
+@pytest.mark.parametrize("data", [b"", DATA[:-1]], ids=["none", "short"])
+def test_what_ends_early_is_never_returned_unless_the_rest_comes(kind: Kind, data: bytes) -> None:
+    assert get(kind, found(data), rest(DATA[len(data) :], len(data))) == DATA
+    with pytest.raises(Unavailable, match="bytes early"):
+        get(kind, found(data), *(rest(b"", len(data)) for _ in range(RETRIES.limit + 1)))
 
 
 @pytest.mark.parametrize("data", [DATA + b"x", b"9876543210"], ids=["long", "wrong"])
@@ -143,6 +171,11 @@ def test_a_stream_of_something_else_does_not_end_well(kind: Kind, data: bytes) -
 
 def test_a_stream_that_ends_early_goes_on(kind: Kind) -> None:
     assert stream(kind, found(DATA[:4]), found(DATA[4:5], 4), found(DATA[5:], 5)) == [DATA[:4], DATA[4:5], DATA[5:]]
+
+
+def test_a_server_without_ranges_is_told_from_one_of_another_kind(kind: Kind) -> None:
+    with pytest.raises(Unavailable, match="does not serve ranges"):
+        get(kind, found(DATA[:4]), found())
 
 
 def test_an_error_without_end_is_not_read_to_it(kind: Kind) -> None:
