@@ -173,11 +173,6 @@ def test_a_stream_that_ends_early_goes_on(kind: Kind) -> None:
     assert stream(kind, found(DATA[:4]), found(DATA[4:5], 4), found(DATA[5:], 5)) == [DATA[:4], DATA[4:5], DATA[5:]]
 
 
-def test_a_server_without_ranges_is_told_from_one_of_another_kind(kind: Kind) -> None:
-    with pytest.raises(Unavailable, match="does not serve ranges"):
-        get(kind, found(DATA[:4]), found())
-
-
 def test_an_error_without_end_is_not_read_to_it(kind: Kind) -> None:
     with pytest.raises(Forbidden):
         get(kind, Answer(403, {}, itertools.repeat(b"x" * 1000)))

@@ -154,9 +154,6 @@ def resume(download: Download, failure: ConnectionFailed, retries: Retries) -> F
     if download.continues(reply):
         return reply
     yield Close(reply)
-    if reply.status == 200:
-        # It passes over Range, as it may (RFC 9110 §14.2).
-        raise Unavailable(f"{failure}; the server does not serve ranges: read it again") from failure
     raise replies.not_ours(reply, request, "it is not the rest of the object that was being read")
 
 
