@@ -186,7 +186,9 @@ def main() -> None:
     parser.add_argument("seconds", type=int)
     told = parser.parse_args()
     # As most who use it run it: without an event loop from elsewhere.
-    print(_measured(told) if told.client in BLOCKING else asyncio.run(_ameasured(told)))
+    print(_measured(told) if told.client in BLOCKING else asyncio.run(_ameasured(told)), flush=True)
+    # Threads of some libraries outlive the interpreter and crash it, when all has been measured.
+    os._exit(0)
 
 
 if __name__ == "__main__":

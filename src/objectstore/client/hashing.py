@@ -58,7 +58,9 @@ class _Threads:
     """Those of this process, started when they are needed."""
 
     def __init__(self) -> None:
-        self.number = min(len(os.sched_getaffinity(0)) - 1, _MOST) if hasattr(os, "sched_getaffinity") else 1
+        # Of two cores the other is busy as well, often with the server: sharing it costs more than hashing here.
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self.number = max(0, min(cores - 2, _MOST))
         self.running: ThreadPoolExecutor | None = None
         self.starting = threading.Lock()
 

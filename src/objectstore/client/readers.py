@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from io import BytesIO
 from typing import cast
 
 from objectstore.client.drivers import AsyncDriver, Driver
@@ -40,7 +41,11 @@ class Reader:
 
     def read(self) -> bytes:
         """All that has not been read yet."""
-        return b"".join(self._chunks)
+        whole = BytesIO()
+        for chunk in self._chunks:
+            whole.write(chunk)
+        # Gives away its own bytes, so that memory is taken and filled once: chunks to be joined take it twice.
+        return whole.getvalue()
 
     def close(self) -> None:
         """Leave the rest unread. `stream` does it at the end of its `with`."""
@@ -81,7 +86,10 @@ class AsyncReader:
 
     async def read(self) -> bytes:
         """All that has not been read yet."""
-        return b"".join([chunk async for chunk in self._chunks])
+        whole = BytesIO()
+        async for chunk in self._chunks:
+            whole.write(chunk)
+        return whole.getvalue()
 
     async def aclose(self) -> None:
         """Leave the rest unread. `stream` does it at the end of its `async with`."""
