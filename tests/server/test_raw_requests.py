@@ -131,13 +131,15 @@ def following(server: Server) -> bytes:
     return with_token(server, GET) + b"Connection: close\r\n\r\n"
 
 
-def talk(server: Server, *sent: bytes) -> bytes:
-    """All that is answered until the server closes the connection."""
+def talk(server: Server, *sent: bytes, hangs_up: bool = False) -> bytes:
+    """All that is answered until the server closes the connection; who hangs up has said so after the last byte."""
     pieces = []
     with server.connect() as connection:
         try:
             for one in sent:
                 connection.sendall(one)
+            if hangs_up:
+                connection.shutdown(socket.SHUT_WR)
         except OSError:
             pass  # what was answered before it was closed is still there
         try:
@@ -228,10 +230,7 @@ def test_the_server_connects_to_nobody(marked: Server, target: bytes) -> None:
 
 
 def test_a_request_without_version_gets_no_object(marked: Server) -> None:
-    with marked.connect() as connection:
-        connection.sendall(b"GET /objects/raw/marker\r\n")
-        connection.shutdown(socket.SHUT_WR)
-        assert MARKER not in connection.recv(65536)
+    assert MARKER not in talk(marked, b"GET /objects/raw/marker\r\n", hangs_up=True)
 
 
 def test_an_old_version_is_answered_and_the_connection_closed(marked: Server) -> None:
@@ -261,11 +260,7 @@ def test_the_folder_of_a_body_that_breaks_off_is_clean(marked: Server) -> None:
         b"Content-Length: 200000\r\n\r\n" + b"a" * 70000,
         b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nZ\r\n",
     ):
-        with marked.connect() as connection:
-            connection.sendall(with_token(marked, PUT) + rest)
-            connection.shutdown(socket.SHUT_WR)
-            while connection.recv(65536):
-                pass
+        talk(marked, with_token(marked, PUT) + rest, hangs_up=True)
         assert not list(stored(marked))
     assert not [
         path for path in Path(marked.folder, "data", "staging").rglob("*") if path.is_file() and path.stat().st_size
