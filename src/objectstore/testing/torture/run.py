@@ -14,13 +14,14 @@ from typing import Final
 from objectstore.auth.scopes import SCOPES
 from objectstore.auth.store import TokenFile
 from objectstore.errors import ConfigurationError, Retryable
+from objectstore.testing.servergroup import Stubborn, free_port
 from objectstore.testing.torture import disk
 from objectstore.testing.torture.actor import Actor, Unanswered, connect
 from objectstore.testing.torture.crew import Crew
 from objectstore.testing.torture.disk import Room
 from objectstore.testing.torture.history import Record, merged
 from objectstore.testing.torture.kills import After, At, Kill, plan
-from objectstore.testing.torture.server import Place, Server, Stubborn, free_port
+from objectstore.testing.torture.server import Place, Server
 from objectstore.testing.torture.verdict import State, Violation, judge
 from objectstore.testing.torture.workload import COPIES, HOT
 

@@ -5,25 +5,20 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from objectstore.testing.servergroup import Stubborn, answers, living, start_group, tail, without_settings
 from objectstore.testing.torture.arming import GRACE_VARIABLE, STEP_VARIABLE
 from objectstore.testing.torture.kills import At, Kill
 
 _STARTING: Final = 90.0  # seconds, on a machine that has other things to do
 _DYING: Final = 30.0  # seconds
 _POLL: Final = 0.005  # seconds
-_TAIL: Final = 2000  # characters of the log
-
-
-class Stubborn(Exception):
-    """The server does not come up, or does not go; the message has the end of its log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,19 +54,10 @@ class Place:
         counter.unlink(missing_ok=True)
         arguments = ["serve", "--data", self.data, "--port", self.port, "--workers", self.workers]
         arguments += ["--tokens", self.tokens, "--server", self.server, "--log-level", "warning"]
-        environment = {**_clean(os.environ), "ACCESS_LOG": "false", GRACE_VARIABLE: str(self.grace)}
+        environment = {**without_settings(os.environ), "ACCESS_LOG": "false", GRACE_VARIABLE: str(self.grace)}
         if isinstance(kill, At):
             environment[STEP_VARIABLE] = f"{kill.step}:{kill.hit}:{counter}"
-        with self.log.open("ab") as log:
-            process = subprocess.Popen(  # noqa: S603  our own program
-                [*self.command, *map(str, arguments)],
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        return Server(self, process)
+        return Server(self, start_group([*self.command, *map(str, arguments)], environment, self.log))
 
 
 class Server:
@@ -87,7 +73,7 @@ class Server:
         while time.monotonic() < deadline:
             if self.dead():
                 return False
-            if _answers(self._place.port):
+            if answers(self._place.port):
                 return True
             time.sleep(_POLL)
         raise Stubborn(f"the server did not come up within {_STARTING:g} s: {self._tail()}")
@@ -112,48 +98,10 @@ class Server:
         self._process.wait()
         deadline = time.monotonic() + _DYING
         # One that is in the middle of a sync ends after it, and that must not happen under the eyes of the next.
-        while _living(self._process.pid):
+        while living(self._process.pid):
             if time.monotonic() > deadline:
                 raise Stubborn(f"processes of the group {self._process.pid} do not die")
             time.sleep(_POLL)
 
     def _tail(self) -> str:
-        return self._place.log.read_text(errors="replace")[-_TAIL:]
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _clean(environment: Mapping[str, str]) -> dict[str, str]:
-    """Without what else would say which store is served, and how."""
-    meant = {"DATA_DIR", "STORAGE_CONFIG", "STORAGE_NAME", "RATE_LIMIT", "HOST", "PORT", "WORKERS", "DURABILITY"}
-    return {name: value for name, value in environment.items() if name not in meant}
-
-
-def _answers(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5) as probe:
-        probe.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        return probe.recv(64).startswith(b"HTTP/1.1 200")
-    return False
-
-
-def _living(group: int) -> bool:
-    """Whether a process of the group still runs. One that is dead and not yet waited for does not."""
-    processes = Path("/proc")
-    if not (processes / "self" / "stat").exists():
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(group, 0)
-            return True
-        return False
-    for entry in processes.iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                state, _, its_group = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
-                if int(its_group) == group and state not in {"Z", "X"}:
-                    return True
-    return False
+        return tail(self._place.log)
