@@ -107,6 +107,8 @@ def test_the_build_and_the_process_are_told(server: Server) -> None:
     assert found.value("process_resident_memory_bytes") > 1_000_000
     assert 0 < found.value("process_start_time_seconds") < time.time()
     assert 0 < found.value("process_open_fds") < found.value("process_max_fds")
+    assert 1 < found.value("process_threads") < 100
+    assert 0 < found.value("objectstore_tasks") < 100
 
 
 def test_openmetrics_is_spoken_with_who_asks_for_it(server: Server) -> None:

@@ -114,7 +114,9 @@ MEMORY: Final = Family("process_resident_memory_bytes", "gauge", "Resident memor
 VIRTUAL: Final = Family("process_virtual_memory_bytes", "gauge", "Virtual memory of all workers")
 OPEN_FILES: Final = Family("process_open_fds", "gauge", "Open file descriptors of all workers")
 MOST_FILES: Final = Family("process_max_fds", "gauge", "File descriptors that all workers may open")
+THREADS: Final = Family("process_threads", "gauge", "Threads of all workers")
 START: Final = Family("process_start_time_seconds", "gauge", "When the worker that answers started, since 1970")
+TASKS: Final = Family("objectstore_tasks", "gauge", "Tasks of the event loops of all workers")
 WORKERS: Final = Family("objectstore_workers", "gauge", "Worker processes that live")
 BUILD: Final = Family(
     "objectstore_build_info", "gauge", "What runs; always 1", ("version", "python", "implementation", "backend")
@@ -138,7 +140,9 @@ FAMILIES: Final[tuple[Family, ...]] = (
     VIRTUAL,
     OPEN_FILES,
     MOST_FILES,
+    THREADS,
     START,
+    TASKS,
     WORKERS,
     BUILD,
 )

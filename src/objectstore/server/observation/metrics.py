@@ -52,6 +52,7 @@ class Metrics:
         cells[cell(COUNTER, (families.CPU.name,))] = process.cpu_seconds()
         for name, value in process.levels().items():
             cells[cell(GAUGE, (name,))] = value
+        cells[cell(GAUGE, (families.TASKS.name,))] = float(len(asyncio.all_tasks()))
         sums: defaultdict[int, float] = defaultdict(float)
         for measured in measured_of([self._backend]):
             for index, value in self._cells_of(measured):
