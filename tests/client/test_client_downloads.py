@@ -119,10 +119,16 @@ def test_a_stream_of_an_object_that_changed_meanwhile_is_unavailable(client: Bot
         client.read("k")
 
 
-@pytest.mark.parametrize("act", [content(DATA), content(DATA, start=99, stop=1024), answer(200, b"<html>")])
+@pytest.mark.parametrize("act", [content(DATA, etag="e2"), content(DATA, start=99, stop=1024), answer(200, b"<html>")])
 def test_a_stream_does_not_go_on_with_something_else(client: Both, server: Scripted, act: Act) -> None:
     server.plays(content(DATA, ends=100), act)
     with pytest.raises(InternalError):
+        client.read("k")
+
+
+def test_a_stream_cut_by_a_server_without_ranges_is_unavailable(client: Both, server: Scripted) -> None:
+    server.plays(content(DATA, ends=100), content(DATA))
+    with pytest.raises(Unavailable, match="serves no ranges"):
         client.read("k")
 
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from objectstore.errors import Corrupted, Unsupported
 from objectstore.values import Bounded, ByteRange, Conditions, ObjectInfo
-from objectstore.wire.headers import format_content_range
+from objectstore.wire.headers import format_content_range, format_etag
 from objectstore.wire.replies import Reply, check_span, read_info, read_span
 from objectstore.wire.requests import Request, get_object
 from objectstore.wire.retries import ConnectionFailed
@@ -65,3 +65,7 @@ class Download:
         """Whether the reply to `rest` carries just that."""
         span = format_content_range(self.position, self.stop, self.info.size)
         return reply.status == 206 and reply.fields.get(b"content-range") == span
+
+    def starts_over(self, reply: Reply) -> bool:
+        """Whether the reply to `rest` carries all of the object: the server serves no ranges."""
+        return reply.status == 200 and reply.fields.get(b"etag") == format_etag(self.info.etag)

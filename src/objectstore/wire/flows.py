@@ -138,7 +138,8 @@ def resume(download: Download, failure: ConnectionFailed, retries: Retries) -> F
     """The stream of what is missing after the connection was lost.
 
     Raises:
-        Unavailable: it was lost too often without any byte coming, or the object is no longer the same.
+        Unavailable: it was lost too often without any byte coming, the object is no longer the same, or the server
+            serves no ranges.
     """
     pause = pause_before(download.cut(), retries)
     if pause is None:
@@ -154,6 +155,8 @@ def resume(download: Download, failure: ConnectionFailed, retries: Retries) -> F
     if download.continues(reply):
         return reply
     yield Close(reply)
+    if download.starts_over(reply):
+        raise Unavailable(f"{failure}; the server serves no ranges, so the rest cannot be asked for: read it again")
     raise replies.not_ours(reply, request, "it is not the rest of the object that was being read")
 
 
