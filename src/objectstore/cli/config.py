@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from objectstore.config.probe import Probed
     from objectstore.config.schema import StorageFile, StoreConfig
 
-app: Final = typer.Typer(no_args_is_help=True, help="Check a storage.yaml, and list the types of stores for one.")
+app: Final = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="Check a storage.yaml, and list the types of stores for one."
+)
 
 Markdown = Annotated[bool, typer.Option("--markdown", help="Print the tables of the documentation.")]
 _WIDTH: Final = 24  # of the column of names

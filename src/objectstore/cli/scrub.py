@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from objectstore.backends.engine.scrubstate import Pass, ScrubFolder, State
 
 app: Final = typer.Typer(
-    no_args_is_help=True, help="Verify all bodies of a data folder against their digests, and tell what was found."
+    add_completion=False,
+    no_args_is_help=True,
+    help="Verify all bodies of a data folder against their digests, and tell what was found.",
 )
 _PATIENCE: Final = 0.2  # seconds between two looks whether a server has let go
 

@@ -23,7 +23,9 @@ from objectstore.core.rates import Rate, format_rate, parse_rate
 _CHOICE: Final = "|".join(SCOPES)
 
 app: Final = typer.Typer(
-    no_args_is_help=True, help="Add, list, show, edit, refresh, rotate and delete the tokens that a server accepts."
+    add_completion=False,
+    no_args_is_help=True,
+    help="Add, list, show, edit, refresh, rotate and delete the tokens that a server accepts.",
 )
 
 File = Annotated[
