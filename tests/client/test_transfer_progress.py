@@ -47,3 +47,17 @@ def test_without_rich_it_says_what_to_install() -> None:
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert "Bar needs rich" in ended.stderr
     assert "pip install 'objectstore[cli]'" in ended.stderr
+
+
+def test_a_notebook_without_widgets_gets_a_bar_of_text() -> None:
+    # As Rich recognizes the shell of a notebook.
+    program = """
+import builtins, sys, warnings
+warnings.simplefilter("error")
+builtins.get_ipython = type("ZMQInteractiveShell", (), {})
+from objectstore.client.progress import Bar
+with Bar("up") as bar:
+    bar(2_097_152, 2_097_152)
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert "2.0/2.0 MiB" in ended.stderr

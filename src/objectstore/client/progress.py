@@ -1,5 +1,7 @@
 """A bar that shows how far a transfer is, drawn by Rich: on a terminal, or in a notebook.
 
+A notebook shows it as a widget where `ipywidgets` is installed, else as text.
+
     with Bar("uploading") as bar:
         store.upload("large.bin", "large.bin", progress=bar)
 
@@ -8,6 +10,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -56,5 +59,6 @@ def _drawing(console: Console | None) -> Progress:
         DownloadColumn(binary_units=True),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
-        console=console or Console(stderr=True),
+        # Rich draws in a notebook by widgets; without them it would draw nothing, and warn of that.
+        console=console or Console(stderr=True, force_jupyter=None if find_spec("ipywidgets") else False),
     )
