@@ -18,7 +18,8 @@ import pytest
 from objectstore.auth.scopes import SCOPES, Credential
 from objectstore.server.exchange import Exchange, Message
 from objectstore.server.observation.accesslog import AccessLog
-from objectstore.server.observation.logs import form_of, formatter
+from objectstore.server.observation.logform import formatter
+from objectstore.server.observation.logs import form_of
 from objectstore.server.observation.observer import CURRENT
 from peer import Server, running
 

@@ -20,6 +20,7 @@ from objectstore.server.exchange import Exchange, Receive, Scope, Send, raw_path
 from objectstore.server.heads import amend_uvicorn
 from objectstore.server.linked import exchange_of
 from objectstore.server.liveness import asks_for_life, tell_of_life
+from objectstore.server.observation import logs
 from objectstore.server.observation.metrics import Metrics
 from objectstore.server.observation.monitoring import DEFAULT_MONITORING, Monitoring
 from objectstore.server.observation.observer import Observer
@@ -144,8 +145,9 @@ class Application:
                 raise TooLarge(MAX_JSON_SIZE)
 
     async def _prepare(self) -> None:
-        """Have the framework before anybody waits for it."""
+        """Have the framework before anybody waits for it, and what is logged by."""
         await asyncio.sleep(_SETTLED)
+        await asyncio.to_thread(logs.prepare)
         if self._framework is None:
             await asyncio.to_thread(self.framework)
         gc.freeze()  # it too stays to the end

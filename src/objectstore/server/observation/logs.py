@@ -10,21 +10,12 @@ import logging
 import logging.config
 import os
 import sys
-from collections.abc import Sequence
 from typing import Any, Final, Literal, TextIO, TypeAlias
 
-import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
-
 from objectstore.config.settings import Settings
-from objectstore.server.observation.observer import CURRENT
-from objectstore.server.observation.secrecy import without_secrets
-from objectstore.server.observation.tracing import add_trace
 
 Form: TypeAlias = Literal["human", "json"]
 
-_FIRST: Final = ("time", "level", "logger", "event", "request_id", "token")
-_CONTROLS: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 _OURS: Final = "objectstore"
 _SERVERS: Final = ("uvicorn", "_granian")
 
@@ -52,7 +43,7 @@ def logging_config(level: str, form: Form, *, of_servers: bool = True) -> dict[s
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"line": {"()": f"{__name__}.formatter", "form": form}},
+        "formatters": {"line": {"()": f"{__name__}.Formatter", "form": form}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
         "root": {"handlers": ["stderr"], "level": "WARNING"},
         "loggers": {
@@ -71,59 +62,22 @@ def configure(settings: Settings) -> None:
     logging.captureWarnings(capture=True)
 
 
-def formatter(form: Form) -> logging.Formatter:
-    """What the dictionary of `logging_config` makes."""
-    last: Sequence[Processor]
-    if form == "json":
-        last = (structlog.processors.format_exc_info, _ordered, structlog.processors.JSONRenderer())
-    else:
-        colors = colored(sys.stderr)
-        # The usual traceback here would show the values of variables, tokens among them.
-        plain = structlog.dev.plain_traceback
-        last = (_named, structlog.dev.ConsoleRenderer(colors=colors, timestamp_key="time", exception_formatter=plain))
-    return _Formatter(
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
-        foreign_pre_chain=[
-            structlog.stdlib.add_log_level,
-            structlog.stdlib.add_logger_name,
-            structlog.stdlib.ExtraAdder(),
-            structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-            _of_request,
-            add_trace,
-            _on_one_line,
-        ],
-    )
+def prepare() -> None:
+    """Have what records take for their form, before one tells that no more files can be opened."""
+    import objectstore.server.observation.logform  # noqa: F401
 
 
-class _Formatter(structlog.stdlib.ProcessorFormatter):
-    """The last look at whatever is logged: by whom and for what reason ever, no secret gets through."""
+class Formatter(logging.Formatter):
+    """Makes lines of that form. What that takes is imported for the first record: a start may do without it."""
+
+    def __init__(self, form: Form) -> None:
+        super().__init__()
+        self._form = form
+        self._formatter: logging.Formatter | None = None
 
     def format(self, record: logging.LogRecord) -> str:
-        return without_secrets(super().format(record))
+        if self._formatter is None:
+            from objectstore.server.observation.logform import formatter
 
-
-def _of_request(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    exchange = CURRENT.get()
-    if exchange is not None:
-        event["request_id"] = exchange.request_id.decode()
-        if exchange.credential is not None:
-            event["token"] = exchange.credential.name
-    return event
-
-
-def _on_one_line(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    # Uvicorn says its messages twice, the second time with colours.
-    event.pop("color_message", None)
-    if event["logger"].startswith(_OURS):
-        event["event"] = str(event["event"]).translate(_CONTROLS)
-    return event
-
-
-def _ordered(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    return {name: event.pop(name) for name in _FIRST if name in event} | dict(event)
-
-
-def _named(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    # People know whose server it is.
-    event.pop("logger")
-    return event
+            self._formatter = formatter(self._form)
+        return self._formatter.format(record)

@@ -14,8 +14,6 @@ from contextlib import contextmanager
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Final
 
-from structlog.typing import EventDict, WrappedLogger
-
 from objectstore.backends.contract import Backend
 from objectstore.errors import ConfigurationError, NotModified, ObjectStoreError
 from objectstore.server.exchange import Exchange
@@ -26,6 +24,7 @@ from objectstore.wrappers.logged import Call, Logged
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer, TracerProvider
+    from structlog.typing import EventDict, WrappedLogger
 
 _log: Final = logging.getLogger("objectstore.server")
 _NAME: Final = "objectstore"
