@@ -55,9 +55,12 @@ def test_the_other_examples_run() -> None:
 
 
 def test_everything_is_told_of() -> None:
-    for name in {*objectstore.testing.__all__} - {"ObjectStoreServer", "Rule", "SeenRequest"}:
+    for name in {*objectstore.testing.__all__} - {"ObjectStoreServer", "Proxy", "Rule", "SeenRequest"}:
         assert f"`{name}(" in TEXT or f"({name}(" in TEXT or f" {name}\n" in TEXT or f".{name}`" in TEXT, name
     server = objectstore.testing.ObjectStoreServer
     for name in vars(server):
         if not name.startswith("_"):
             assert f"server.{name}" in TEXT, name
+    for name in vars(objectstore.testing.Proxy):
+        if not name.startswith("_"):
+            assert f"proxy.{name}" in TEXT, name

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from objectstore.testing.proxy import Proxy
     from objectstore.testing.serving import ObjectStoreServer
 
 
@@ -18,3 +19,12 @@ def objectstore_server() -> Iterator[ObjectStoreServer]:
 
     with serve() as server:
         yield server
+
+
+@pytest.fixture
+def objectstore_proxy(objectstore_server: ObjectStoreServer) -> Iterator[Proxy]:
+    """A proxy before this test's `objectstore_server`: `url`, and `disturb` for troubles of the connections."""
+    from objectstore.testing import proxied
+
+    with proxied(objectstore_server.url) as proxy:
+        yield proxy

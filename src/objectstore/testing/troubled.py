@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import math
+import random
+import socket
+import struct
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias, assert_never
 
@@ -16,6 +19,7 @@ from objectstore.wire.errors import format_error
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 TRANSPORT: Final = "objectstore.transport"  # where in scope["state"] the connection is found
 _DISCONNECTED: Final = {"type": "http.disconnect"}
+_NO_LINGER: Final = struct.pack("ii", 1, 0)
 _WORDS: Final = "the test asked for this refusal"
 
 
@@ -31,8 +35,8 @@ class Troubled:
         cut: Cut | None = None
         for trouble in self._script.arrived(_request(scope)):
             match trouble:
-                case Delay(seconds):
-                    await self._wait(seconds)
+                case Delay():
+                    await self._wait(trouble.drawn(random.random()))  # noqa: S311  not a secret
                 case Refuse():
                     await _refuse(trouble, Exchange(scope, receive, send, raw_path_of(scope)))
                     return
@@ -54,6 +58,8 @@ class Troubled:
 
     async def _cut(self, cut: Cut, scope: Scope, receive: Receive, send: Send) -> None:
         connection: asyncio.Transport = scope["state"][TRANSPORT]
+        if cut.reset:
+            connection.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         match cut.at:
             case Before():
                 connection.abort()

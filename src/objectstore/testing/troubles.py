@@ -36,13 +36,18 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """The request waits before anything is done."""
+    """The request waits before anything is done: so long, up to `jitter` seconds more or less."""
 
     seconds: float
+    jitter: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.seconds < 0:
-            raise ValueError(f"a delay is not negative, as {self.seconds} is")
+        if not 0 <= self.jitter <= self.seconds:
+            raise ValueError(f"a delay is not negative, as {self.seconds} ± {self.jitter} seconds may be")
+
+    def drawn(self, random: float) -> float:
+        """For a `random` number from 0 to 1."""
+        return self.seconds + self.jitter * (2 * random - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +64,10 @@ class Refuse:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """The connection is closed without a word."""
+    """The connection is closed without a word; with `reset` by a TCP RST, as when the other side has crashed."""
 
     at: Before | After | Received | Sent = field(default_factory=Before)
+    reset: bool = False
 
 
 Trouble: TypeAlias = Delay | Refuse | Cut
@@ -90,15 +96,11 @@ class SeenRequest:
             return None
 
 
-@dataclass(slots=True)
-class Rule:
-    """Which requests a trouble happens to; `hits` counts those that it happened to. In a `with`, it ends with it."""
+@dataclass(slots=True, kw_only=True, eq=False)
+class Turns:
+    """Which of those that come a trouble happens to; `hits` counts them. In a `with`, it ends with it."""
 
-    trouble: Trouble
-    method: str | None = None
-    key: str | None = None
-    path: str = ""  # how the path begins
-    skip: int = 0  # requests left alone first
+    skip: int = 0  # that are left alone first
     every: int = 1  # of the others, the last one of so many
     times: int | None = None  # then it is over
     hits: int = 0
@@ -119,14 +121,28 @@ class Rule:
         """It happens no more."""
         self._over = True
 
-    def happens_to(self, request: SeenRequest) -> bool:
-        """Whether it happens to this request, which counts."""
-        if self._over or self.hits == self.times or not self._means(request):
+    def next(self) -> bool:
+        """Whether it happens to the one that has come, which counts."""
+        if self._over or self.hits == self.times:
             return False
         self._matched += 1
         happens = self._matched > self.skip and (self._matched - self.skip) % self.every == 0
         self.hits += happens
         return happens
+
+
+@dataclass(slots=True, eq=False)
+class Rule(Turns):
+    """Which requests a trouble happens to."""
+
+    trouble: Trouble
+    method: str | None = None
+    key: str | None = None
+    path: str = ""  # how the path begins
+
+    def happens_to(self, request: SeenRequest) -> bool:
+        """Whether it happens to this request, which counts if it is meant."""
+        return self._means(request) and self.next()
 
     def _means(self, request: SeenRequest) -> bool:
         return (
