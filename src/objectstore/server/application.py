@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from objectstore.errors import LengthRequired, ObjectStoreError, Overloaded, TooLarge
 from objectstore.server.admission import Admission
+from objectstore.server.answers import find_uvicorn
 from objectstore.server.dataplane import DataPlane, serves
 from objectstore.server.exchange import Exchange, Receive, Scope, Send, raw_path_of
 from objectstore.server.heads import amend_uvicorn
@@ -156,6 +157,7 @@ class Application:
         """The lifespan protocol: a store that cannot be opened is told in one line."""
         await receive()
         amend_uvicorn()
+        find_uvicorn()
         try:
             await self._service.open()
         except ObjectStoreError as error:

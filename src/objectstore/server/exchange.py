@@ -11,6 +11,7 @@ from urllib.parse import quote
 from objectstore.auth.scopes import Credential
 from objectstore.core.streams import bounded
 from objectstore.errors import BadRequest, ObjectStoreError, RequestTimeout, TooLarge, Unsupported
+from objectstore.server.answers import answer
 from objectstore.server.observation.requestid import REQUEST_ID, is_sane, new_request_id
 from objectstore.values import Body
 from objectstore.wire.errors import format_error, rule_of
@@ -193,11 +194,8 @@ class Exchange:
 
     def start(self, status: int, fields: FieldList) -> Awaitable[None]:
         """Send the status and the fields; the list is the answer's own from then on."""
-        self.status = status
-        fields.append((REQUEST_ID, self.request_id))
-        if self.added:
-            fields.extend(self.added)
-        return self._send({"type": "http.response.start", "status": status, "headers": fields})
+        told = self._tell(status, fields)
+        return self._send({"type": "http.response.start", "status": status, "headers": told})
 
     def send(self, data: bytes, *, more: bool = False) -> Awaitable[None]:
         self.sent += len(data)
@@ -221,8 +219,21 @@ class Exchange:
 
     async def respond(self, status: int, fields: FieldList, body: bytes = b"") -> None:
         """A whole response; a HEAD gets it without the body."""
-        await self.start(status, fields)
-        await self.send(b"" if self.method == "HEAD" else body)
+        told = self._tell(status, fields)
+        if self.method == "HEAD":
+            body = b""
+        self.sent += len(body)
+        if not answer(self._send, status, told, body):
+            await self._send({"type": "http.response.start", "status": status, "headers": told})
+            await self._send({"type": "http.response.body", "body": body})
+
+    def _tell(self, status: int, fields: FieldList) -> FieldList:
+        """What goes out as the fields of the answer that is begun."""
+        self.status = status
+        fields.append((REQUEST_ID, self.request_id))
+        if self.added:
+            fields.extend(self.added)
+        return fields
 
     async def refuse_broken_body(self) -> None:
         """Tell of a body that broke off, should anybody still listen. For the log the client went away.

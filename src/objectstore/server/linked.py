@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
 from datetime import datetime
 from typing import Final
 
@@ -72,11 +71,11 @@ class LinkedExchange(Exchange):
         bound = limit if link is None or link.max_bytes is None else min(limit, link.max_bytes)
         return await super().body(bound)
 
-    def start(self, status: int, fields: FieldList) -> Awaitable[None]:
+    def _tell(self, status: int, fields: FieldList) -> FieldList:
         link = self._link
         if link is not None and status < 400:
             fields = _for_bearer(link, fields)
-        return super().start(status, fields)
+        return super()._tell(status, fields)
 
 
 def _for_bearer(link: Link, fields: FieldList) -> FieldList:

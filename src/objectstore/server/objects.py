@@ -111,15 +111,15 @@ async def _get_one(service: Service, exchange: Exchange, key: str, options: GetO
     async with service.backend.get(key, options) as reading:
         fields = format_info(reading.info)
         fields.append((b"content-length", b"%d" % (reading.stop - reading.start)))
-        if options.range is None:
-            await exchange.start(200, fields)
-        else:
+        status = 200
+        if options.range is not None:
+            status = 206
             fields.append((b"content-range", format_content_range(reading.start, reading.stop, reading.info.size)))
-            await exchange.start(206, fields)
         content = reading.content
         if isinstance(content, Inline):
-            await exchange.send(content.data)
+            await exchange.respond(status, fields, content.data)
         else:
+            await exchange.start(status, fields)
             await send_content(exchange, reading)
 
 
