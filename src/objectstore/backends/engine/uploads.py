@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import Executor
 from datetime import datetime
@@ -22,31 +21,25 @@ from objectstore.backends.engine.failures import translate
 from objectstore.backends.engine.index import Index
 from objectstore.backends.engine.intake import Intake, Taken, commit
 from objectstore.backends.engine.operations import Body as Stored
-from objectstore.backends.engine.operations import check, check_growth, new_row
+from objectstore.backends.engine.operations import check
 from objectstore.backends.engine.rows import (
     PartRow,
-    Row,
     UploadRow,
     all_digests,
     decode_conditions,
     decode_digests,
     decode_row,
-    encode_attributes,
-    encode_conditions,
-    encode_digests,
-    encode_expected,
-    encode_row,
     info_of,
     microseconds,
     part_of,
     upload_of,
 )
-from objectstore.backends.engine.transaction import Transaction
+from objectstore.backends.engine.upload_operations import Abort, Begin, Complete, Completed, Expire, PutPart, gone
 from objectstore.backends.engine.writer import Writer
 from objectstore.core.attributes import check_attributes
 from objectstore.core.digests import Digester, check_digests
 from objectstore.core.listing import after
-from objectstore.core.quotas import bounded, check_quota
+from objectstore.core.quotas import bounded
 from objectstore.errors import Corrupted, IncompleteBody, InvalidPart, ObjectStoreError, UploadNotFound
 from objectstore.values import (
     COMPLETE,
@@ -93,7 +86,7 @@ class EngineUploads:
     async def begin(self, key: str, options: PutOptions) -> Upload:
         check_attributes(options.attributes)
         Digester(options.digests | options.expected.keys())  # refuses unknown ones now, not after the last part
-        return upload_of(await self._writer.commit(_Begin(key, options)))
+        return upload_of(await self._writer.commit(Begin(key, options)))
 
     async def put_part(self, upload_id: str, number: int, body: Body, options: PutOptions) -> Part:
         self._unfinished(upload_id)
@@ -103,7 +96,7 @@ class EngineUploads:
         if options.quota is not None:
             body = self._within(options.quota, upload_id, number, body, options.size)
         taken = await self._intake.take(body, options.size, options.expected, options.digests)
-        put = _PutPart(upload_id, number, taken.body, self._etags.next(), options.quota)
+        put = PutPart(upload_id, number, taken.body, self._etags.next(), options.quota)
         return part_of(await commit(self._writer, put, taken))
 
     async def get(self, upload_id: str) -> Upload:
@@ -122,7 +115,7 @@ class EngineUploads:
         return await asyncio.shield(task)
 
     async def abort(self, upload_id: str) -> None:
-        await self._writer.commit(_Abort(upload_id))
+        await self._writer.commit(Abort(upload_id))
 
     async def list(self, *, prefix: str = "", start: str = "", limit: int = 100) -> UploadPage:
         found: list[Upload] = []
@@ -142,7 +135,7 @@ class EngineUploads:
         expired = 0
         time = microseconds(before)
         while upload_ids := self._index.begun_before(time, _EXPIRED_AT_ONCE):
-            expired += await self._writer.commit(_Expire(upload_ids))
+            expired += await self._writer.commit(Expire(upload_ids))
         return expired
 
     def _within(self, quota: Quota, upload_id: str, number: int, body: Body, size: int | None) -> Body:
@@ -168,10 +161,10 @@ class EngineUploads:
             if completed is None:
                 raise
             return info_of(decode_row(completed))
-        completion = _Complete(upload, parts, taken.body, upload.etag or self._etags.next(), quota)
+        completion = Complete(upload, parts, taken.body, upload.etag or self._etags.next(), quota)
         try:
             return info_of(await commit(self._writer, completion, taken))
-        except _Completed as already:
+        except Completed as already:
             return info_of(already.row)
 
     async def _assemble(self, upload: UploadRow, parts: Sequence[PartRow]) -> Taken:
@@ -189,7 +182,7 @@ class EngineUploads:
             if part.inline:
                 data = self._index.body(part.seq)
                 if data is None:
-                    raise _gone(part)
+                    raise gone(part)
                 yield data
             elif part.blob is not None:
                 async for block in self._blocks(part, part.blob):
@@ -200,7 +193,7 @@ class EngineUploads:
         try:
             fd = await run(self._executor, os.open, self._directory.blob(blob), os.O_RDONLY)
         except FileNotFoundError:
-            raise _gone(part) from None
+            raise gone(part) from None
         except OSError as error:
             raise translate(error) from error
         try:
@@ -232,160 +225,6 @@ class EngineUploads:
             task.exception()
 
 
-class _Completed(ObjectStoreError):
-    """Not a failure: the upload was completed before, as `row`."""
-
-    def __init__(self, row: Row) -> None:
-        super().__init__("the upload is already completed")
-        self.row = row
-
-
-class _UploadOperation:
-    """Base of what the writer does to one upload."""
-
-    __slots__ = ("keys", "upload_id", "weight")
-    grows = True
-
-    def __init__(self, upload_id: str, keys: tuple[str, ...] = (), weight: int = 0) -> None:
-        self.upload_id = upload_id
-        self.keys = keys
-        self.weight = weight
-
-    def upload(self, transaction: Transaction) -> UploadRow:
-        upload = transaction.index.upload(self.upload_id)
-        if upload is None:
-            raise UploadNotFound(self.upload_id)
-        return upload
-
-    def unfinished(self, transaction: Transaction) -> UploadRow:
-        upload = self.upload(transaction)
-        if upload.completed is not None:
-            raise UploadNotFound(self.upload_id)
-        return upload
-
-
-class _Begin(_UploadOperation):
-    __slots__ = ("_key", "_options")
-
-    def __init__(self, key: str, options: PutOptions) -> None:
-        super().__init__(secrets.token_hex(16), (key,))
-        self._key = key
-        self._options = options
-
-    def apply(self, transaction: Transaction) -> UploadRow:
-        options = self._options
-        current = transaction.row(self._key)
-        check(options.conditions, self._key, current)
-        if options.quota is not None:
-            check_growth(transaction, options.quota, current, options.size or 0)
-        upload = UploadRow(
-            id=self.upload_id,
-            key=self._key,
-            begun=transaction.now,
-            attributes=encode_attributes(options.attributes),
-            conditions=encode_conditions(options.conditions),
-            size=options.size,
-            expected=encode_expected(options.expected),
-            digests=json.dumps(sorted(options.digests)) if options.digests else None,
-            etag=options.etag,
-            completed=None,
-        )
-        transaction.put_upload(upload)
-        return upload
-
-
-class _PutPart(_UploadOperation):
-    __slots__ = ("_body", "_etag", "_number", "_quota")
-
-    def __init__(self, upload_id: str, number: int, body: Stored, etag: str, quota: Quota | None) -> None:
-        super().__init__(upload_id, weight=0 if body.data is None else body.size)
-        self._etag = etag
-        self._number = number
-        self._body = body
-        self._quota = quota
-
-    def apply(self, transaction: Transaction) -> PartRow:
-        upload = self.unfinished(transaction)
-        body = self._body
-        if self._quota is not None:
-            before = transaction.index.part(self.upload_id, self._number)
-            more = body.size - (0 if before is None else before.size)
-            check_quota(self._quota, transaction.usage(self._quota.prefix), size=more)
-        part = PartRow(
-            upload=self.upload_id,
-            number=self._number,
-            seq=transaction.next_seq(),
-            size=body.size,
-            etag=self._etag,
-            modified=transaction.now,
-            sha256=body.digests["sha-256"],
-            digests=encode_digests(body.digests),
-            blob=body.blob,
-        )
-        transaction.put_part(upload.key, part, body.data)
-        return part
-
-
-class _Complete(_UploadOperation):
-    __slots__ = ("_body", "_etag", "_parts", "_quota", "_upload")
-
-    def __init__(
-        self, upload: UploadRow, parts: Sequence[PartRow], body: Stored, etag: str, quota: Quota | None
-    ) -> None:
-        super().__init__(upload.id, (upload.key,), 0 if body.data is None else body.size)
-        self._etag = etag
-        self._upload = upload
-        self._parts = parts
-        self._body = body
-        self._quota = quota
-
-    def apply(self, transaction: Transaction) -> Row:
-        upload = self.upload(transaction)
-        if upload.completed is not None:
-            raise _Completed(decode_row(upload.completed))
-        arrived = transaction.index.parts(upload.id)
-        now_there = {part.number: part.seq for part in arrived}
-        for part in self._parts:
-            if now_there.get(part.number) != part.seq:
-                raise _gone(part)
-        current = transaction.row(upload.key)
-        check(decode_conditions(upload.conditions), upload.key, current)
-        if self._quota is not None:
-            freed = sum(part.size for part in arrived)
-            check_growth(transaction, self._quota, current, self._body.size, freed)
-        row = new_row(transaction, upload.key, current, self._body, upload.attributes, self._etag)
-        transaction.put(row, self._body.data)
-        transaction.complete_upload(upload.id, encode_row(row))
-        return row
-
-
-class _Abort(_UploadOperation):
-    __slots__ = ()
-    grows = False
-
-    def apply(self, transaction: Transaction) -> None:
-        self.unfinished(transaction)
-        transaction.remove_upload(self.upload_id)
-
-
-class _Expire:
-    """Forget uploads; gives how many there still were."""
-
-    __slots__ = ("_upload_ids", "keys", "weight")
-    grows = False
-
-    def __init__(self, upload_ids: Sequence[str]) -> None:
-        self.keys = ()
-        self.weight = 0
-        self._upload_ids = upload_ids
-
-    def apply(self, transaction: Transaction) -> int:
-        there = [one for one in self._upload_ids if transaction.index.upload(one) is not None]
-        for upload_id in there:
-            transaction.remove_upload(upload_id)
-        return len(there)
-
-
 def _chosen(named: Sequence[tuple[int, str]], arrived: Mapping[int, PartRow]) -> list[PartRow]:
     if not named:
         raise InvalidPart("name the parts that make the object; none was named")
@@ -410,7 +249,3 @@ def _shared(part: PartRow, expected: Mapping[str, bytes], algorithms: frozenset[
         return None
     check_digests(expected, digests)
     return Taken(Stored(part.size, {name: digests[name] for name in wanted}, blob=part.blob))
-
-
-def _gone(part: PartRow) -> InvalidPart:
-    return InvalidPart(f"part {part.number} was replaced or removed during completion")
