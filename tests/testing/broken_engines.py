@@ -18,6 +18,7 @@ from objectstore.backends.engine.blobs import StagedBlob
 from objectstore.backends.engine.transaction import Transaction
 from objectstore.backends.engine.writer import Writer, _Pending
 from objectstore.cli.main import main
+from objectstore.testing.torture import zygote
 from objectstore.testing.torture.arming import arm
 
 VARIABLE = "BROKEN_ENGINE"
@@ -100,5 +101,6 @@ if __name__ == "__main__":
     if VARIABLE not in os.environ:
         os.environ[VARIABLE] = sys.argv.pop(1)
         DEFECTS[os.environ[VARIABLE]]()
+        zygote.forks(sys.argv[1:])
         arm(os.environ)
     main()

@@ -24,11 +24,13 @@ from objectstore.testing.torture.kills import After, At, Kill, plan
 from objectstore.testing.torture.server import Place, Server
 from objectstore.testing.torture.verdict import State, Violation, judge
 from objectstore.testing.torture.workload import COPIES, HOT
+from objectstore.testing.torture.zygote import Zygote
 
 KEYS: Final = (*HOT, *COPIES)
 ANY_MOMENT: Final = "any moment"
 _STEP_LIMIT: Final = 2.5  # seconds under load after which a step that nobody came to is given up
 _LOOK_EVERY: Final = 10  # kills between two looks at the disk
+_FROM_NOTHING_EVERY: Final = 20  # kills between two servers that are not forked
 _QUIET_EVERY: Final = 50  # kills between two waits for the garbage to go
 _POLL: Final = 0.005  # seconds
 
@@ -100,8 +102,8 @@ def run(options: Options, progress: Callable[[Tally], None] = lambda _tally: Non
     )
     began = datetime.now(UTC)
     token = TokenFile(place.tokens).add("torture", scopes=SCOPES, now=began, ttl=None)
-    with Crew(place.url, token, options.seed, options.clients, options.threads) as crew:
-        return _Run(options, place, token, crew, progress).to_the_end(began)
+    with Crew(place.url, token, options.seed, options.clients, options.threads) as crew, place.zygote() as zygote:
+        return _Run(options, place, token, crew, zygote, progress).to_the_end(began)
 
 
 class _Broken(Exception):
@@ -113,12 +115,19 @@ class _Broken(Exception):
 
 class _Run:
     def __init__(
-        self, options: Options, place: Place, token: str, crew: Crew, progress: Callable[[Tally], None]
+        self,
+        options: Options,
+        place: Place,
+        token: str,
+        crew: Crew,
+        zygote: Zygote,
+        progress: Callable[[Tally], None],
     ) -> None:
         self._options = options
         self._place = place
         self._token = token
         self._crew = crew
+        self._zygote = zygote
         self._progress = progress
         self._tally = Tally()
         self._state = State()
@@ -156,7 +165,8 @@ class _Run:
     def _round(self, kill: Kill) -> None:
         if self._since_look >= _LOOK_EVERY:
             self._look_at_disk()
-        server = self._place.start(kill)
+        from_nothing = self._tally.killed % _FROM_NOTHING_EVERY == 0
+        server = self._place.start(kill, None if from_nothing else self._zygote)
         try:
             if server.comes_up() and self._judged():
                 if self._since_quiet >= _QUIET_EVERY:

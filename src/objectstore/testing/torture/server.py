@@ -1,20 +1,23 @@
-"""The server that is tortured: a real `objectstore serve` in a process group of its own, killed as a whole."""
+"""The server that is tortured: a real `objectstore serve` in a process group of its own, killed as a whole.
+
+Most of its lives are forks of a process that has everything imported (`zygote.py`); some are started as users do it.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from objectstore.testing.servergroup import Stubborn, answers, living, start_group, tail, without_settings
 from objectstore.testing.torture.arming import GRACE_VARIABLE, STEP_VARIABLE
 from objectstore.testing.torture.kills import At, Kill
+from objectstore.testing.torture.zygote import Zygote
 
 _STARTING: Final = 90.0  # seconds, on a machine that has other things to do
 _DYING: Final = 30.0  # seconds
@@ -48,22 +51,51 @@ class Place:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def start(self, kill: Kill | None = None) -> Server:
-        """Start it, with the kill that it is to do itself, if it is one."""
+    def zygote(self) -> Zygote:
+        """The process that forks lives of it."""
+        return Zygote(self.command, without_settings(os.environ))
+
+    def start(self, kill: Kill | None = None, zygote: Zygote | None = None) -> Server:
+        """Start it, with the kill that it is to do itself, if it is one; without `zygote` from nothing."""
         counter = self.folder / "hits"
         counter.unlink(missing_ok=True)
         arguments = ["serve", "--data", self.data, "--port", self.port, "--workers", self.workers]
         arguments += ["--tokens", self.tokens, "--server", self.server, "--log-level", "warning"]
-        environment = {**without_settings(os.environ), "ACCESS_LOG": "false", GRACE_VARIABLE: str(self.grace)}
+        environment = {"ACCESS_LOG": "false", GRACE_VARIABLE: str(self.grace)}
         if isinstance(kill, At):
             environment[STEP_VARIABLE] = f"{kill.step}:{kill.hit}:{counter}"
-        return Server(self, start_group([*self.command, *map(str, arguments)], environment, self.log))
+        told = [str(argument) for argument in arguments]
+        if zygote is not None:
+            return Server(self, _Fork(zygote, zygote.start(told, environment, self.log)))
+        process = start_group([*self.command, *told], without_settings(os.environ) | environment, self.log)
+        return Server(self, process)
+
+
+class Process(Protocol):
+    """One that leads its group."""
+
+    @property
+    def pid(self) -> int: ...
+    def poll(self) -> int | None: ...
+    def wait(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Fork:
+    zygote: Zygote
+    pid: int
+
+    def poll(self) -> int | None:
+        return self.zygote.poll(self.pid)
+
+    def wait(self) -> int:
+        return self.zygote.wait(self.pid)
 
 
 class Server:
     """One life of it."""
 
-    def __init__(self, place: Place, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, place: Place, process: Process) -> None:
         self._place = place
         self._process = process
 
