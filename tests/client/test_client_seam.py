@@ -53,7 +53,7 @@ class Prepared:
     given: list[Answer] = field(default_factory=list)
     closed: bool = False
 
-    def send(self, method: str, target: str, fields: FieldList, body: Outgoing | None) -> Answer:  # noqa: ARG002
+    def send(self, method: str, target: str, fields: FieldList, body: Outgoing | None) -> Answer:  # noqa: ARG002  the seam has them
         self.given.append(self.answers.pop(0))
         return self.given[-1]
 

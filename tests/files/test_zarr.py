@@ -95,7 +95,7 @@ class TestZarrStore(Tests):
 
 
 @pytest.fixture
-async def store(url: str, server: ObjectStoreServer, anyio_backend: str) -> AsyncIterator[ZarrStore]:  # noqa: ARG001
+async def store(url: str, server: ObjectStoreServer, anyio_backend: str) -> AsyncIterator[ZarrStore]:  # noqa: ARG001  it is what runs it
     opened = ZarrStore(url, token=server.token, retry_delay=0.01)
     yield opened
     await opened.aclose()

@@ -107,7 +107,7 @@ def profiles_file() -> Path:
     """Where they are kept: `objectstore/profiles.json` in the user's folder of settings (XDG)."""
     told = os.environ.get("XDG_CONFIG_HOME", "")
     # The specification has relative ones ignored.
-    base = Path(told) if os.path.isabs(told) else Path.home() / ".config"  # noqa: PTH117
+    base = Path(told) if Path(told).is_absolute() else Path.home() / ".config"
     return base / "objectstore" / "profiles.json"
 
 

@@ -84,7 +84,7 @@ class Connected(AsyncFileSystem):  # type: ignore[misc]  # fsspec has no types
         )
         self._client = self._connect()
         # fsspec takes URLs apart without asking the instance; this one knows which are its own.
-        self._strip_protocol = self._own_key  # type: ignore[method-assign]
+        self._strip_protocol = self._own_key  # type: ignore[method-assign]  # as just said
 
     def _connect(self) -> AsyncRestStore:
         place, at_once = self._place, self._max_connections

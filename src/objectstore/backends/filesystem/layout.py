@@ -28,13 +28,13 @@ class Layout(ABC):
     def open(self, hidden: Path) -> None:  # noqa: B027  nothing, unless it is indexed, as all that follows
         """Make ready what is kept in the store's own folder. Raises OSError, ConfigurationError."""
 
-    def close(self) -> None:  # noqa: B027
+    def close(self) -> None:  # noqa: B027  as above
         """Close what `open` opened, if it was called."""
 
-    def appearing(self, key: str) -> None:  # noqa: B027
+    def appearing(self, key: str) -> None:  # noqa: B027  as above
         """The key's file is about to be there, perhaps once more; called under the lock of the key."""
 
-    def gone(self, key: str) -> None:  # noqa: B027
+    def gone(self, key: str) -> None:  # noqa: B027  as above
         """The key's file was removed for good; called under the lock of the key."""
 
 

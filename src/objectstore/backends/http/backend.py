@@ -154,16 +154,16 @@ class HttpBackend:
             # Whatever it answers, somebody is there.
             await client.head(self._base, follow_redirects=False)
 
-    async def put(self, key: str, body: Body, options: PutOptions = _PUT) -> ObjectInfo:  # noqa: ARG002
+    async def put(self, key: str, body: Body, options: PutOptions = _PUT) -> ObjectInfo:  # noqa: ARG002  as above
         raise _read_only()
 
-    async def delete(self, key: str, conditions: Conditions = UNCONDITIONAL) -> None:  # noqa: ARG002
+    async def delete(self, key: str, conditions: Conditions = UNCONDITIONAL) -> None:  # noqa: ARG002  as above
         raise _read_only()
 
     async def delete_many(self, keys: Sequence[str]) -> Sequence[ObjectStoreError | None]:
         return [_read_only() for _ in keys]
 
-    async def copy(self, source: str, target: str, options: CopyOptions = _COPY) -> ObjectInfo:  # noqa: ARG002
+    async def copy(self, source: str, target: str, options: CopyOptions = _COPY) -> ObjectInfo:  # noqa: ARG002  as above
         raise _read_only()
 
     def _opened(self) -> httpx2.AsyncClient:

@@ -61,7 +61,7 @@ class Table:
         self._many = f"{told} WHERE o.key >= ? AND o.key < x'' ORDER BY o.key"
         self._keys = f"SELECT key FROM {names.objects} WHERE key >= ? AND key < x'' ORDER BY key"  # noqa: S608  our own names
         self._store = (
-            f"INSERT INTO {names.objects} (key, data) VALUES (?, {{}}) "  # noqa: S608
+            f"INSERT INTO {names.objects} (key, data) VALUES (?, {{}}) "  # noqa: S608  our own names
             "ON CONFLICT (key) DO UPDATE SET data = excluded.data"
         )
 

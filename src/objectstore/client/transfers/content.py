@@ -101,7 +101,7 @@ def content_of(file: BinaryIO) -> Content | None:
     if isinstance(cast("object", file), io.TextIOBase):
         raise TypeError(OF_TEXT)
     # Only of these is it sure that the descriptor gives what reading gives: that of a gzip.GzipFile does not.
-    raw = file.raw if type(file) in {io.BufferedReader, io.BufferedRandom} else file  # type: ignore[attr-defined]
+    raw = file.raw if type(file) in {io.BufferedReader, io.BufferedRandom} else file  # type: ignore[attr-defined]  # both have it
     if type(raw) is io.FileIO and stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
         if isinstance(file, io.BufferedRandom):
             file.flush()

@@ -19,7 +19,7 @@ def state_folder() -> Path:
     """
     told = os.environ.get("XDG_STATE_HOME", "")
     # The specification has relative ones ignored.
-    base = Path(told) if os.path.isabs(told) else Path.home() / ".local" / "state"  # noqa: PTH117
+    base = Path(told) if Path(told).is_absolute() else Path.home() / ".local" / "state"
     return base / "objectstore" / "uploads"
 
 

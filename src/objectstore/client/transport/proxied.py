@@ -102,7 +102,7 @@ class _ProxiedResponse:
             yield from cast("httpx2.SyncByteStream", self._response.stream)  # from a sync transport
 
     def close(self) -> None:
-        self._response.stream.close()  # type: ignore[union-attr]
+        self._response.stream.close()  # type: ignore[union-attr]  # from a sync transport
 
 
 class _AsyncProxiedResponse:
@@ -119,7 +119,7 @@ class _AsyncProxiedResponse:
                 yield chunk
 
     async def aclose(self) -> None:
-        await self._response.stream.aclose()  # type: ignore[union-attr]
+        await self._response.stream.aclose()  # type: ignore[union-attr]  # from an async transport
 
 
 class ProxiedTransport:
