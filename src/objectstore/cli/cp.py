@@ -94,7 +94,7 @@ def cp(
             with telling(out, "copied") as teller:
                 todo = Finder(stores, how).find(*sides(places, to))
                 teller.expect(todo)
-                carry_out(todo.tasks, jobs, teller)
+                carry_out(todo.tasks, jobs, stores, teller)
         code = teller.code()
     if code:
         raise typer.Exit(code)

@@ -7,8 +7,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from types import FrameType
@@ -17,8 +18,11 @@ from typing import Final, TypeAlias
 from objectstore.cli.count import Count
 from objectstore.cli.exits import FAILED, INTERRUPTED, OK, code_of
 from objectstore.cli.live import Live, duration
+from objectstore.cli.looping import in_loop
 from objectstore.cli.output import Output, as_json, complain, human_size, in_words, told
+from objectstore.cli.stores import Stores
 from objectstore.cli.tasks import Task, ToDo
+from objectstore.client.gathering import in_thread
 from objectstore.client.syncing.plan import Plan
 from objectstore.client.syncing.times import time_for_file
 from objectstore.client.transfers.jobs import Download, Event, Job, Moved, Started, Transferred
@@ -26,6 +30,7 @@ from objectstore.errors import ObjectStoreError, Retryable, StorageFull, Unauthe
 from objectstore.values import ObjectInfo
 
 Error: TypeAlias = ObjectStoreError | OSError
+After: TypeAlias = Callable[[Task, ObjectInfo], None]
 AT_ONCE: Final = 16  # objects, unless the user says otherwise
 _INTERRUPTED: Final = "interrupted; run it again to go on"
 _GRACE: Final = 2.0  # seconds for what is under way to end in good order
@@ -65,8 +70,7 @@ class Teller:
             else:
                 self._out.say(f"left alone: {name}: {reason}")
 
-    def happened(self, event: Event, tasks: dict[Job, Task]) -> None:
-        """Called by the threads that do it."""
+    def happened(self, tasks: Mapping[Job, Task], event: Event) -> None:
         if isinstance(event, Started) and self._out.json:
             task = tasks[event.job]
             self.event("started", source=task.source, target=task.target, size=task.size)
@@ -229,35 +233,36 @@ def _ending_soon(teller: Teller) -> Iterator[None]:
             signal.signal(signal.SIGINT, before)
 
 
-def carry_out(
-    tasks: Sequence[Task],
-    at_once: int,
-    teller: Teller,
-    after: Callable[[Task, ObjectInfo], None] | None = None,
-) -> None:
+def carry_out(tasks: Sequence[Task], at_once: int, stores: Stores, teller: Teller, after: After | None = None) -> None:
     """Do all of it, as far as there is hope; `after` is done when a task has succeeded."""
+    if tasks:
+        in_loop(_carried_out(tasks, at_once, stores, teller, after))
+
+
+async def _carried_out(
+    tasks: Sequence[Task], at_once: int, stores: Stores, teller: Teller, after: After | None
+) -> None:
+    # In an event loop: of many small files, threads would spend most of their time on handing the interpreter over.
     for store, group in groupby(tasks, key=lambda task: task.store):
         by_job = {task.job: task for task in group}
-        works = store.transfer(
-            by_job, concurrency=at_once, on_event=lambda event, known=by_job: teller.happened(event, known)
-        )
-        with closing(works) as results:
-            for one in results:
-                task = by_job[one.job]
-                _ended(one, task, teller, after)
-                if isinstance(one.error, _HOPELESS):
-                    teller.stopped = "stopped there; run it again to go on"
-                    return
+        async with stores.awaiting(store, at_once) as there:
+            works = there.transfer(by_job, concurrency=at_once, on_event=partial(teller.happened, by_job))
+            async with aclosing(works) as results:
+                async for one in results:
+                    await _ended(one, by_job[one.job], teller, after)
+                    if isinstance(one.error, _HOPELESS):
+                        teller.stopped = "stopped there; run it again to go on"
+                        return
 
 
-def _ended(one: Transferred, task: Task, teller: Teller, after: Callable[[Task, ObjectInfo], None] | None) -> None:
+async def _ended(one: Transferred, task: Task, teller: Teller, after: After | None) -> None:
     error = one.error
     if error is None and one.info is not None:
         try:
             if isinstance(task.job, Download):
                 _set_time(Path(task.job.path), one.info)
             if after is not None:
-                after(task, one.info)
+                await in_thread(partial(after, task, one.info))
         except (ObjectStoreError, OSError) as caught:
             error = caught
     if error is not None:

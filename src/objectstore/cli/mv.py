@@ -63,7 +63,7 @@ def mv(
                     _delete(task, info)
                 except (ObjectStoreError, OSError) as error:
                     teller.failed(task.source, error)
-            carry_out(todo.tasks, jobs, teller, _delete)
+            carry_out(todo.tasks, jobs, stores, teller, _delete)
             for place in places:
                 if isinstance(place, Local):
                     _prune(Path(place.path))

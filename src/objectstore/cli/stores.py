@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
-from objectstore.cli.connection import connect_to, located
+from objectstore.cli.connection import connect_async, connect_to, located
 from objectstore.cli.locations import Server
 
 if TYPE_CHECKING:
-    from objectstore.client import RestStore
+    from objectstore.client import AsyncRestStore, RestStore
+    from objectstore.client.place import Place
+
+_CONNECTIONS: Final = 100  # at least
 
 
 class Stores:
@@ -23,6 +26,7 @@ class Stores:
         """What the options say of the usual server, and of no other."""
         self._usual = (url, token, profile)
         self._open: dict[tuple[str, str | None], RestStore] = {}
+        self._places: dict[RestStore, Place] = {}
         self._closing = ExitStack()
 
     def __enter__(self) -> Self:
@@ -38,5 +42,10 @@ class Stores:
         place = located(*(self._usual if server == Server() else (server.url, None, server.profile)))
         name = (place.url.rstrip("/"), place.token)
         if name not in self._open:
-            self._open[name] = self._closing.enter_context(connect_to(place))
+            store = self._open[name] = self._closing.enter_context(connect_to(place))
+            self._places[store] = place
         return self._open[name]
+
+    def awaiting(self, store: RestStore, at_once: int) -> AsyncRestStore:
+        """A client of the same server for an event loop, to be closed by the caller."""
+        return connect_async(self._places[store], max(at_once, _CONNECTIONS))

@@ -154,7 +154,7 @@ class _Syncing:
             return self._teller.code()
         todo = self._todo(found, ours)
         self._teller.expect(todo)
-        carry_out(todo.tasks, jobs, self._teller)
+        carry_out(todo.tasks, jobs, self._stores, self._teller)
         self._count_same(found, ours)
         if found.deletions:
             if self._teller.failures or self._teller.stopped:

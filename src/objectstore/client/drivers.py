@@ -11,12 +11,13 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, TypeVar, assert_never, cast
 
+from objectstore.client.brief import Briefly
 from objectstore.client.gathering import Outcome, by_tasks, by_threads, in_thread
 from objectstore.client.site import Site
-from objectstore.client.sources import AsyncSource, Parts, SyncSource
-from objectstore.client.steps import AnyStep, Gather, Local, Pour, Work
+from objectstore.client.sources import CHUNK, AsyncSource, InHand, Parts, SyncSource
+from objectstore.client.steps import AnyStep, Brief, Gather, Local, Pour, Work
 from objectstore.client.stopping import Stop, Stopped
-from objectstore.client.transport import AsyncResponse, AsyncTransport, Response, Transport
+from objectstore.client.transport import AsyncOutgoing, AsyncResponse, AsyncTransport, Response, Transport
 from objectstore.wire.flows import Close, NextPart, Open, Send
 from objectstore.wire.replies import MAX_ERROR_CHUNKS, Reply
 from objectstore.wire.requests import Request
@@ -111,7 +112,7 @@ class Driver:
                 self._wait(needed.seconds(self._random()), stop)
             case NextPart(size):
                 return cast("Parts", parts).take(size)
-            case Local(call):
+            case Local(call) | Brief(call):
                 return call()
             case Pour(reply, sink):
                 self._pour(cast("Response", reply.stream), sink, stop)
@@ -191,6 +192,7 @@ class AsyncDriver:
         self._random = random
         self._now = now
         self._closed = False
+        self._briefly = Briefly()
 
     async def aclose(self) -> None:
         self._closed = True
@@ -236,6 +238,8 @@ class AsyncDriver:
                 await self._sleep(needed.seconds(self._random()))
             case NextPart(size):
                 return await cast("Parts", parts).atake(size)
+            case Brief(call):
+                return await self._briefly.make(call)
             case Local(call):
                 return await in_thread(call)
             case Pour(reply, sink):
@@ -276,7 +280,11 @@ class AsyncDriver:
         if self._closed:
             raise RuntimeError("this store is closed")
         body = request.body
-        outgoing = body if body is None or isinstance(body, bytes) else cast("AsyncSource", body).achunks()
+        outgoing: AsyncOutgoing | None
+        if isinstance(body, InHand) and body.size <= CHUNK:
+            outgoing = body.whole()
+        else:
+            outgoing = body if body is None or isinstance(body, bytes) else cast("AsyncSource", body).achunks()
         target, fields = self.site.target(request), self.site.fields(request)
         return await self._transport.send(request.method, target, fields, outgoing)
 

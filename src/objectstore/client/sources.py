@@ -60,6 +60,11 @@ class InHand:
         self.size = self._view.nbytes
         self.sha256 = hashlib.sha256(self._view).digest()
 
+    def whole(self) -> bytes:
+        """All of it at once."""
+        whole = self._view.obj
+        return whole if isinstance(whole, bytes) and len(whole) == self.size else bytes(self._view)
+
     def chunks(self) -> Iterator[memoryview]:
         # In slices, since HTTP libraries copy what they send.
         return (self._view[at : at + CHUNK] for at in range(0, self.size, CHUNK))

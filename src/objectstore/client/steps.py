@@ -26,6 +26,13 @@ class Local:
 
 
 @dataclass(frozen=True, slots=True)
+class Brief:
+    """As `Local`, of what takes microseconds unless a disk is slow: less than handing it to a thread."""
+
+    call: Callable[[], object]
+
+
+@dataclass(frozen=True, slots=True)
 class Pour:
     """Give the body of an opened reply to `sink`, some chunks at a time and in order; then close it: None.
 
@@ -47,5 +54,5 @@ class Gather:
     limit: int
 
 
-AnyStep: TypeAlias = Step | Local | Pour | Gather
+AnyStep: TypeAlias = Step | Local | Brief | Pour | Gather
 Work: TypeAlias = Generator[AnyStep, Any, T]

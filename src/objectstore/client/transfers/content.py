@@ -18,6 +18,7 @@ from objectstore.client.sources import OF_TEXT
 from objectstore.client.transfers.meter import Meter
 from objectstore.errors import Corrupted, IncompleteBody
 
+SMALL: Final = 64 * 1024  # bytes; so many are read and hashed in the time that a thread takes to begin
 BLOCK: Final = 1024 * 1024  # bytes read and hashed at once
 
 
@@ -126,6 +127,20 @@ def open_content(path: Path) -> tuple[BinaryIO, FileContent | None]:
     except BaseException:
         file.close()
         raise
+
+
+def read_small(path: Path) -> bytes | None:
+    """What is in a regular file of at most `SMALL` bytes; None of others, and of one that is changing."""
+    # What is no regular file is not even opened: that alone may wait, or let somebody go on who waited for a reader.
+    told = os.stat(path)  # noqa: PTH116  there are many of them
+    if not (stat.S_ISREG(told.st_mode) and 0 < told.st_size <= SMALL):
+        return None
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        data = os.read(fd, SMALL + 1)
+        return data if len(data) == told.st_size else None
+    finally:
+        os.close(fd)
 
 
 class Slice:

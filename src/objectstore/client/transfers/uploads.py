@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeVar, cast
 
 from objectstore.client.sources import CHUNK, Data, InHand, Parts, contiguous, read_once
-from objectstore.client.steps import AnyStep, Gather, Local, Work
+from objectstore.client.steps import AnyStep, Brief, Gather, Local, Work
 from objectstore.client.transfers.content import (
     Content,
     FileContent,
@@ -27,6 +27,7 @@ from objectstore.client.transfers.content import (
     content_of,
     digest_of,
     open_content,
+    read_small,
 )
 from objectstore.client.transfers.layout import Layout, in_parts, upload_layout
 from objectstore.client.transfers.meter import Meter
@@ -114,6 +115,9 @@ class _Sending:
         self._meter = meter
 
     def path(self, path: Path) -> Work[ObjectInfo]:
+        data: bytes | None = yield Brief(partial(read_small, path))
+        if data is not None:
+            return (yield from self._small(InHand(data)))
         source = _OpenSource(path)
         try:
             yield Local(source.open)
