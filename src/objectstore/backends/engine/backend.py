@@ -354,7 +354,7 @@ class _Opened(AbstractAsyncContextManager[Reading]):
         return Reading(info, start, stop, Inline(data if stop - start == info.size else data[start:stop]))
 
     def _wanted(self, info: ObjectInfo) -> tuple[int, int]:
-        if self._options is _GET:
+        if self._options.range is None and self._options.conditions is UNCONDITIONAL:
             return 0, info.size
         check_read(self._options.conditions, info)
         return resolve(self._options.range, info.size)

@@ -8,7 +8,8 @@ from typing import Final
 from objectstore.backends.engine.board import Board
 from objectstore.values import ObjectInfo
 
-_OVERHEAD: Final = 1024  # bytes that an entry takes beside its body, about
+_OVERHEAD: Final = 640  # bytes that an entry takes beside its body, as measured for an object without metadata
+_SHARES: Final = 64  # one of so many is given up at once when there is no room
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Recent:
     def __init__(self, board: Board, size: int) -> None:
         self._board = board
         self._room = size
+        self._spare = size // _SHARES
         self._entries: dict[str, Remembered] = {}
 
     def find(self, key: str) -> Remembered | None:
@@ -53,8 +55,20 @@ class Recent:
             self._forget(info.key)
         entry = self._entries[info.key] = Remembered(moment, info, data)
         self._room -= entry.weight
-        while self._room < 0:
-            self._forget(next(iter(self._entries)))
+        if self._room < 0:
+            self._make_room()
+
+    def _make_room(self) -> None:
+        # Many at once: to find the first entry, a dictionary looks at all places of those that are gone.
+        oldest: list[str] = []
+        room = self._room
+        for key, entry in self._entries.items():
+            if room >= self._spare:
+                break
+            room += entry.weight
+            oldest.append(key)
+        for key in oldest:
+            self._forget(key)
 
     def _forget(self, key: str) -> None:
         self._room += self._entries.pop(key).weight
