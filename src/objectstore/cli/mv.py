@@ -75,10 +75,11 @@ def mv(
 def _delete(task: Task, moved: ObjectInfo) -> None:
     """Delete the source of which `moved` is the copy. Raises PreconditionFailed: it is another one now."""
     if task.file is not None:
-        now = task.file.path.stat()
+        path = Path(task.file.path)
+        now = path.stat()
         if (now.st_size, now.st_mtime_ns) != (task.file.size, task.file.changed):
             raise PreconditionFailed(task.source, f"{task.source} was changed while it was moved, and is left")
-        task.file.path.unlink()
+        path.unlink()
     elif task.info is not None and task.origin is not None:
         # What was downloaded is what has to be gone, even when it is another one than was listed.
         etag = moved.etag if isinstance(task.job, Download) else task.info.etag

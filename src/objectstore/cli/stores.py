@@ -26,6 +26,7 @@ class Stores:
         """What the options say of the usual server, and of no other."""
         self._usual = (url, token, profile)
         self._open: dict[tuple[str, str | None], RestStore] = {}
+        self._known: dict[Server, RestStore] = {}
         self._places: dict[RestStore, Place] = {}
         self._closing = ExitStack()
 
@@ -39,6 +40,11 @@ class Stores:
 
     def at(self, server: Server) -> RestStore:
         """The client of the server. Raises Usage, ConfigurationError."""
+        if server not in self._known:
+            self._known[server] = self._of(server)
+        return self._known[server]
+
+    def _of(self, server: Server) -> RestStore:
         place = located(*(self._usual if server == Server() else (server.url, None, server.profile)))
         name = (place.url.rstrip("/"), place.token)
         if name not in self._open:

@@ -177,7 +177,7 @@ class _Syncing:
             tree.is_there = False
             return tree
         for one in walk(folder, tree.report):
-            name = str(one.relative)
+            name = one.relative
             tree.files[name] = one
             tree.entries[name] = Entry(size=one.size, changed=one.changed)
         return tree
@@ -186,7 +186,7 @@ class _Syncing:
         for name in list(to_hash(ours.entries, theirs.entries, self._rules)):
             for tree in (ours, theirs):
                 if name in tree.files:
-                    tree.entries[name] = replace(tree.entries[name], digest=_digest(tree.files[name].path))
+                    tree.entries[name] = replace(tree.entries[name], digest=_digest(Path(tree.files[name].path)))
 
     def _todo(self, found: Plan, ours: _Tree) -> ToDo:
         todo = ToDo(report=ours.report)
@@ -234,7 +234,7 @@ class _Syncing:
                     self._teller.failed(target.text + key, error)
             return
         for name in names:
-            path = theirs.files[name].path
+            path = Path(theirs.files[name].path)
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:

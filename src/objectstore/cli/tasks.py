@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TypeAlias
 
 from objectstore.cli.exits import Usage
@@ -81,7 +81,7 @@ class Finder:
         if not path.is_dir():
             one = path.stat()
             place = destination(source, target, into=into, tree=False)
-            self.add_upload(Found(path, PurePosixPath(path), one.st_size, one.st_mtime_ns), place, None, found)
+            self.add_upload(Found(str(path), path.name, one.st_size, one.st_mtime_ns), place, None, found)
             return
         if not self._how.recursive:
             raise Usage(f"{source} is a folder: add -r to copy all that is in it")
@@ -91,13 +91,14 @@ class Finder:
         """Upload the files of a folder below the target."""
         assert isinstance(target, Remote)  # noqa: S101  of what is local, by `find`
         there = self._there(target) if files else {}
+        below = target.within().below
         for one in files:
             try:
                 key = key_of(one.relative, "")
             except InvalidKey as error:
-                found.report.failed[str(one.path)] = error
+                found.report.failed[one.path] = error
                 continue
-            place = target.below(key)
+            place = below(key)
             self.add_upload(one, place, there.get(place.key), found)
 
     def add_upload(self, file: Found, target: Side, there: ObjectInfo | None, found: ToDo) -> None:
@@ -113,9 +114,7 @@ class Finder:
             there=there,
         )
         store = self._stores.at(target.server)
-        found.tasks.append(
-            Task(job=job, store=store, size=file.size, source=str(file.path), target=str(target), file=file)
-        )
+        found.tasks.append(Task(job=job, store=store, size=file.size, source=file.path, target=str(target), file=file))
 
     def _of_remote(self, source: Remote, target: Side, found: ToDo, *, into: bool) -> None:
         store = self._stores.at(source.server)

@@ -129,7 +129,7 @@ def open_content(path: Path) -> tuple[BinaryIO, FileContent | None]:
         raise
 
 
-def read_small(path: Path) -> bytes | None:
+def read_small(path: str | os.PathLike[str]) -> bytes | None:
     """What is in a regular file of at most `SMALL` bytes; None of others, and of one that is changing."""
     # What is no regular file is not even opened: that alone may wait, or let somebody go on who waited for a reader.
     told = os.stat(path)  # noqa: PTH116  there are many of them

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from operator import attrgetter
 from pathlib import Path, PurePosixPath
 
 from objectstore.client.steps import Work
@@ -39,8 +40,8 @@ class Plan:
 class Found:
     """A file in a folder."""
 
-    path: Path
-    relative: PurePosixPath
+    path: str
+    relative: str  # to the folder
     size: int  # bytes
     changed: int  # nanoseconds since 1970
 
@@ -126,39 +127,54 @@ def listed(prefix: str, retries: Retries) -> Work[list[ObjectInfo]]:
 def walk(folder: Path, report: Report) -> Iterator[Found]:
     """The files in and below the folder that are to be sent, in order of their paths; of others the report tells."""
     root = os.path.realpath(folder)
-
-    def unread(error: OSError) -> None:
-        if Path(error.filename) == folder:
-            raise error
-        report.failed[str(Path(error.filename).relative_to(folder))] = error
-
-    for where, folders, names in os.walk(folder, onerror=unread):
-        folders.sort()
-        for name in sorted([*names, *(one for one in folders if Path(where, one).is_symlink())]):
-            path = Path(where, name)
-            relative = PurePosixPath(path.relative_to(folder).as_posix())
-            try:
-                found = path.stat()
-            except OSError as error:
-                report.ignored[str(relative)] = f"it cannot be read: {error.strerror}"
+    top = "" if str(folder) == "." else os.path.join(folder, "")  # noqa: PTH118  pathlib leaves out the slash
+    left = [""]  # folders below it, with a slash at their ends, the next at the end
+    while left:
+        below = left.pop()
+        try:
+            with os.scandir(top + below or ".") as found:
+                entries = sorted(found, key=attrgetter("name"))
+        except OSError as error:
+            if not below:
+                raise
+            report.failed[below.removesuffix("/")] = error
+            continue
+        folders: list[str] = []
+        for entry in entries:
+            relative = below + entry.name
+            if _is_folder(entry):
+                folders.append(relative + "/")
                 continue
-            reason = _reason(path, found, root)
+            try:
+                told = entry.stat()
+            except OSError as error:
+                report.ignored[relative] = f"it cannot be read: {error.strerror}"
+                continue
+            reason = _reason(entry, told, root)
             if reason:
-                report.ignored[str(relative)] = reason
-            elif not is_ours(name):
-                yield Found(path, relative, found.st_size, found.st_mtime_ns)
+                report.ignored[relative] = reason
+            elif not is_ours(entry.name):
+                yield Found(top + relative, relative, told.st_size, told.st_mtime_ns)
+        left += reversed(folders)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir(follow_symlinks=False)
+    except OSError:
+        return False
 
 
 def _walked(folder: Path, report: Report) -> list[Found]:
     return list(walk(folder, report))
 
 
-def _reason(path: Path, found: os.stat_result, root: str) -> str:
-    if stat.S_ISDIR(found.st_mode):
+def _reason(entry: os.DirEntry[str], told: os.stat_result, root: str) -> str:
+    if stat.S_ISDIR(told.st_mode):
         return "a symbolic link to a folder, which is not followed"
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(told.st_mode):
         return "a pipe, a socket or a device"
-    if path.is_symlink() and not _inside(os.path.realpath(path), root):
+    if entry.is_symlink() and not _inside(os.path.realpath(entry.path), root):
         return "a symbolic link out of the folder, which is not followed"
     return ""
 

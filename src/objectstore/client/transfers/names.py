@@ -19,16 +19,15 @@ from objectstore.errors import InvalidKey
 _MAX_NAME: Final = 255  # bytes
 
 
-def key_of(relative: PurePosixPath, prefix: str) -> str:
+def key_of(relative: str, prefix: str) -> str:
     """The key of a file in the folder. Raises InvalidKey: its name is not UTF-8, or too long for a key."""
-    name = str(relative)
     try:
-        name.encode()
+        relative.encode()
     except UnicodeEncodeError:
         raise InvalidKey(
-            f"the name {os.fsencode(name)!r} is not UTF-8, and so cannot be a key: rename the file"
+            f"the name {os.fsencode(relative)!r} is not UTF-8, and so cannot be a key: rename the file"
         ) from None
-    return check_key(prefix + name)
+    return check_key(prefix + relative)
 
 
 def path_of(key: str, prefix: str) -> PurePosixPath:

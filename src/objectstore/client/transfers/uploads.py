@@ -60,7 +60,7 @@ def upload(
     requests.path_of(key)  # a bad key is told of before anything is opened
     sending = _Sending(key, attributes, conditions, options, site, retries, meter)
     if isinstance(source, str | os.PathLike):
-        info = yield from sending.path(Path(source))
+        info = yield from sending.path(source)
     elif isinstance(source, bytes | bytearray | memoryview):
         info = yield from sending.content(MemoryContent(contiguous(source)), None)
     else:
@@ -114,10 +114,11 @@ class _Sending:
         self._retries = retries
         self._meter = meter
 
-    def path(self, path: Path) -> Work[ObjectInfo]:
-        data: bytes | None = yield Brief(partial(read_small, path))
+    def path(self, named: str | os.PathLike[str]) -> Work[ObjectInfo]:
+        data: bytes | None = yield Brief(partial(read_small, named))
         if data is not None:
             return (yield from self._small(InHand(data)))
+        path = Path(named)
         source = _OpenSource(path)
         try:
             yield Local(source.open)
