@@ -10,11 +10,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check bench bench-quick docs fuzz torture fmt lock clean
+.PHONY: help serve test check audit bench bench-quick docs fuzz torture fmt lock clean
 
 help:
 	@echo 'make serve [PORT=8000] [DATA=./objectstore-data]   run the server'
 	@echo 'make test  [JOBS=2]                                run every check and test'
+	@echo 'make audit                                         ask whether a weakness is known of a locked package'
 	@echo 'make fuzz  [SECONDS=60] [TARGETS="keys links"]     search for inputs that break a parser'
 	@echo 'make torture [SECONDS=600 | KILLS=1000]           kill a server again and again, and check that nothing is lost'
 	@echo 'make check | fmt | docs | bench | bench-quick | lock | clean'
@@ -43,6 +44,10 @@ check: $(VENV)/.installed
 test: check
 	@tests/install-system-packages
 	$(BIN)/pytest --numprocesses $(JOBS) --dist loadscope
+
+# Needs a network that leads to PyPI, and says so where there is none.
+audit: $(VENV)/.installed
+	$(BIN)/python -m tools.audit
 
 # What it finds is left in the current folder; kept in fuzz/corpus/TARGET it is a test from then on.
 fuzz: $(VENV)/.installed

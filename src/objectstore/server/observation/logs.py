@@ -64,7 +64,7 @@ def configure(settings: Settings) -> None:
 
 def prepare() -> None:
     """Have what records take for their form, before one tells that no more files can be opened."""
-    import objectstore.server.observation.logform  # noqa: F401
+    import objectstore.server.observation.logform  # noqa: F401  importing it is the point
 
 
 class Formatter(logging.Formatter):
