@@ -1,6 +1,6 @@
 """`python broken_engines.py DEFECT serve …`: the command line over an engine with one defect, as engines have had them.
 
-The processes that a server starts import this file again, so that they have the defect, too.
+The processes that a server starts are copies of it, or import this file again: so they have the defect, too.
 """
 
 from __future__ import annotations

@@ -12,15 +12,15 @@ import socket
 import ssl
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
-from multiprocessing import resource_tracker
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final, Literal, TypeAlias
 
+from objectstore.cli.forking import BEING_COPIED, Method, start_method, starting_processes
 from objectstore.errors import ConfigurationError
 from objectstore.server.observation.logs import form_of, logging_config
 
@@ -33,7 +33,7 @@ _MOST_CONNECTIONS: Final = 16 * 1024  # of a worker; one that does nothing costs
 _OTHER_FILES: Final = 512  # that a worker may have open at once
 _FOREVER: Final = 10 * 365 * 86400  # seconds
 _HEALTH_CHECK: Final = 30  # seconds for a worker to answer uvicorn, also while it starts on a busy machine
-_POLL: Final = 0.05  # seconds between two looks whether the server answers
+_POLL: Final = 0.01  # seconds between two looks whether the server answers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,8 +117,9 @@ def run(server: ServerName, launch: Launch, *, on_ready: Callable[[], None]) -> 
     `on_ready` is called once, from another thread, when the server answers.
     """
     _allow_connections()
+    method = start_method()  # asked before there is another thread
     with _announced(launch, on_ready):
-        return _RUNNERS[server](launch)
+        return _run_granian(launch, method) if server == "granian" else _run_uvicorn(launch)
 
 
 def _allow_connections() -> None:
@@ -141,11 +142,11 @@ def _run_uvicorn(launch: Launch) -> bool:
 
     class Processes(Multiprocess):
         def init_processes(self) -> None:
-            with _deaf_children():
+            with starting_processes("spawn"):
                 super().init_processes()
 
         def keep_subprocess_alive(self) -> None:
-            with _deaf_children():
+            with starting_processes("spawn"):
                 super().keep_subprocess_alive()
 
         def terminate_all(self) -> None:
@@ -187,7 +188,7 @@ def _run_uvicorn(launch: Launch) -> bool:
     return server.started
 
 
-def _run_granian(launch: Launch) -> bool:
+def _run_granian(launch: Launch, method: Method) -> bool:
     from granian.constants import HTTPModes, Interfaces, Loops, SSLProtocols
     from granian.http import HTTP1Settings, HTTP2Settings
     from granian.log import LogLevels
@@ -196,18 +197,23 @@ def _run_granian(launch: Launch) -> bool:
     from objectstore.cli import worker
 
     class Workers(Server):  # type: ignore[misc,valid-type]  # one of two classes, chosen when granian is imported
-        def _spawn_workers(self, spawn_target: Any, target_loader: Any) -> None:
-            with _deaf_children():
-                super()._spawn_workers(spawn_target, target_loader)
+        def _spawn_worker(self, idx: int, target: Any, callback_loader: Any) -> Any:
+            made = super()._spawn_worker(idx, target, callback_loader)
+            start = made.start
+
+            def start_deaf() -> None:
+                with starting_processes(method):
+                    start()
+
+            made.start = start_deaf
+            return made
 
         def signal_handler_interrupt(self, *_: Any) -> None:
             # From a thread: here it would wait for ever if the signal came while the event's lock is held.
             self.interrupt_signal = True
             _thread.start_new_thread(self.main_loop_interrupt.set, ())
 
-    # A forked worker would inherit what this process has opened and started to check the store, and a handler
-    # that swallows the signal to end while the worker is not yet ready for it.
-    multiprocessing.set_start_method("spawn", force=True)
+    multiprocessing.set_start_method(method, force=True)
     server = Workers(
         _APPLICATION,
         address=launch.place.address,
@@ -243,24 +249,6 @@ def _run_granian(launch: Launch) -> bool:
     return True
 
 
-@contextmanager
-def _deaf_children() -> Iterator[None]:
-    """Processes started inside never hear Ctrl-C, which a terminal sends to all of a group.
-
-    Python would meet it with a traceback. They are ended by a SIGTERM of this process, which goes on hearing it:
-    a signal that is blocked here is kept until the end of the block, one that is ignored would be lost.
-    """
-    resource_tracker.ensure_running()  # which, when it starts with the first process, ends the blocking
-    previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
-
-
-_RUNNERS: Final[Mapping[ServerName, Callable[[Launch], bool]]] = {"granian": _run_granian, "uvicorn": _run_uvicorn}
-
-
 def _logging(launch: Launch) -> dict[str, Any]:
     return logging_config(launch.log_level, form_of(launch.log_format, sys.stderr))
 
@@ -268,7 +256,8 @@ def _logging(launch: Launch) -> dict[str, Any]:
 @contextmanager
 def _announced(launch: Launch, on_ready: Callable[[], None]) -> Iterator[None]:
     def look() -> bool:
-        answers = _answers(launch)
+        with BEING_COPIED:
+            answers = _answers(launch)
         if answers:
             on_ready()
         return answers

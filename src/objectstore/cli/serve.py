@@ -16,6 +16,7 @@ from objectstore.auth.scopes import SCOPES
 from objectstore.auth.store import TokenFile
 from objectstore.auth.tokens import UNBOUNDED
 from objectstore.cli.exits import FAILED, Usage, reported
+from objectstore.cli.forking import apart
 from objectstore.cli.launch import DEFAULT_SERVER, Launch, ServerName, Tls, bind, check_tls, run
 from objectstore.cli.output import Output
 from objectstore.cli.tallies import shared_tallies
@@ -179,19 +180,22 @@ def set_environment(given: Mapping[str, object]) -> None:
 
 def _serve(server: ServerName, tls: Tls | None) -> bool:
     from objectstore.config.build import open_backend
-    from objectstore.config.settings import Settings, load_settings
+    from objectstore.config.settings import load_settings
+    from objectstore.server import assembly  # noqa: F401  once for all workers, which are copies of this process
     from objectstore.server.limits import limiter_of
     from objectstore.server.quotas import check_kept
 
-    async def check_store(settings: Settings) -> Capabilities:
+    async def check_store() -> Capabilities:
         async with open_backend(settings) as backend:
             return backend.capabilities
 
     settings = load_settings()
+    if settings.data_dir is not None:
+        import objectstore.backends.engine.backend  # noqa: F401
     limiter_of(settings)  # which says what is wrong with it: here, and not again and again in each worker
     if tls is not None:
         check_tls(tls)
-    capabilities = asyncio.run(check_store(settings))
+    capabilities = apart(lambda: asyncio.run(check_store()))
     tokens = TokenFile(settings.auth_tokens_file.absolute())
     check_kept(capabilities, [record.name for record in tokens.read().records if record.quota != UNBOUNDED])
     place = bind(settings.host, settings.port)

@@ -13,6 +13,8 @@ import uvloop
 from granian import loops
 from granian.server import Server
 
+from objectstore.cli.forking import hear_the_end
+
 _Arguments = TypeVarTuple("_Arguments")
 
 
@@ -39,6 +41,7 @@ class Loop(uvloop.Loop):
 
 def work(*arguments: Any) -> None:
     """What Granian runs in the process, with our loop."""
+    hear_the_end()
     loops.register("uvloop")(_build_loop)
     Server._spawn_asgi_lifespan_worker(*arguments)  # noqa: SLF001  what Granian runs when it is not given another
 
