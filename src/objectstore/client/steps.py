@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, cast
 
 from objectstore.wire.flows import Step
 from objectstore.wire.replies import Reply
@@ -56,3 +56,11 @@ class Gather:
 
 AnyStep: TypeAlias = Step | Local | Brief | Pour | Gather
 Work: TypeAlias = Generator[AnyStep, Any, T]
+
+
+def local(call: Callable[[], T]) -> Work[T]:
+    return cast("T", (yield Local(call)))
+
+
+def brief(call: Callable[[], T]) -> Work[T]:
+    return cast("T", (yield Brief(call)))

@@ -14,13 +14,14 @@ from typing import Any, Final, TypeAlias, TypeVar, cast
 
 from objectstore.errors import (
     Corrupted,
+    InvalidRange,
     NotFound,
     ObjectStoreError,
     PreconditionFailed,
     Unavailable,
     UploadNotFound,
 )
-from objectstore.values import UNCONDITIONAL, Attributes, ByteRange, Conditions, ObjectInfo
+from objectstore.values import UNCONDITIONAL, Attributes, Bounded, ByteRange, Conditions, ObjectInfo
 from objectstore.wire import replies, requests
 from objectstore.wire.downloads import Download
 from objectstore.wire.links import SignedLink
@@ -101,6 +102,16 @@ def get(key: str, wanted: ByteRange | None, conditions: Conditions, retries: Ret
     """The bytes, counted and, when they are the whole object, compared with its digest."""
     request = requests.get_object(key, wanted, conditions)
     return replies.read_body((yield from send(request, retries)), request, wanted)
+
+
+def get_small(key: str, most: int, conditions: Conditions, retries: Retries) -> Flow[tuple[ObjectInfo, bytes] | None]:
+    """The object and its bytes, compared with its digest; None when it has more than `most` bytes, or none."""
+    wanted = Bounded(0, most)
+    request = requests.get_object(key, wanted, conditions)
+    try:
+        return replies.read_small((yield from send(request, retries)), request, wanted)
+    except InvalidRange:
+        return None
 
 
 def get_or_open(

@@ -162,6 +162,19 @@ def read_body(reply: Reply, request: Request, wanted: ByteRange | None) -> bytes
     return reply.body if wanted is not None else _check_digest(reply, request)
 
 
+def read_small(reply: Reply, request: Request, wanted: ByteRange) -> tuple[ObjectInfo, bytes] | None:
+    """The object and its bytes, undamaged, of which `wanted` are the first; None when there are more.
+
+    Raises:
+        Corrupted, Unsupported: as `read_body`.
+    """
+    data = read_body(reply, request, wanted)
+    info = read_info(reply, request)
+    if len(data) < info.size:
+        return None
+    return info, _check_digest(reply, request)
+
+
 def _check_digest(reply: Reply, request: Request) -> bytes:
     told = reply.fields.get(b"repr-digest")
     if told is not None:

@@ -16,7 +16,8 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Final, TypeAlias, cast
 
-from objectstore.client.steps import Gather, Local, Pour, Work
+from objectstore.client.steps import Gather, Local, Pour, Work, local
+from objectstore.client.transfers.content import SMALL
 from objectstore.client.transfers.layout import FEW, Layout, missing
 from objectstore.client.transfers.meter import Meter
 from objectstore.client.transfers.options import Options
@@ -54,9 +55,51 @@ def download(
     if _is_special(target):
         info = yield from fetching.straight(target)
     else:
-        info = yield from fetching.replacing(PartFile(target))
+        info = yield from fetching.replacing(PartFile(target, options.mode))
     meter.finish()
     return info
+
+
+def download_small(
+    key: str, path: str | os.PathLike[str], conditions: Conditions, options: Options, retries: Retries, meter: Meter
+) -> Work[tuple[ObjectInfo, Path] | None]:
+    """As `download`, of what is believed to be small: held in memory, and put into its place in one go.
+
+    Also where that is. None when the object is not small, and nothing was done.
+    """
+    try:
+        found = yield from flows.get_small(key, SMALL, conditions, retries)
+    except Unsupported:
+        return None  # the server serves no ranges
+    if found is None:
+        return None
+    info, data = found
+    meter.expect(info.size)
+    target = yield from local(partial(_store, data, path, options))
+    meter.add(info.size)
+    meter.finish()
+    return info, target
+
+
+def _store(data: bytes, path: str | os.PathLike[str], options: Options) -> Path:
+    target = Path(os.path.realpath(path))
+    if _is_special(target):
+        special = _Special(target)
+        try:
+            special.open()
+            special.write((data,))
+        finally:
+            special.close()
+        return target
+    file = PartFile(target, options.mode)
+    try:
+        file.open()
+        file.clear()
+        file.write(0, (data,))
+        file.finish(settle=options.settle)
+    finally:
+        file.drop()
+    return target
 
 
 def abandon(path: str | os.PathLike[str]) -> None:

@@ -16,10 +16,9 @@ from functools import partial
 from operator import attrgetter
 from pathlib import Path, PurePosixPath
 
-from objectstore.client.steps import Work
+from objectstore.client.steps import Work, local
 from objectstore.client.transfers.jobs import Download, Job, Report, Upload
 from objectstore.client.transfers.names import clashes, is_marker, is_ours, key_of, path_of
-from objectstore.client.transfers.uploads import local
 from objectstore.errors import InvalidKey, ObjectStoreError
 from objectstore.values import Attributes, ObjectInfo
 from objectstore.wire import flows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -11,14 +12,13 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from objectstore.client.sources import Data
-from objectstore.client.steps import Local, Work
+from objectstore.client.steps import Local, Work, brief, local
 from objectstore.client.transfers import downloads, uploads
-from objectstore.client.transfers.content import digest_of, open_content
+from objectstore.client.transfers.content import SMALL, digest_of, open_content, read_small
 from objectstore.client.transfers.kinds import guess_content_type
 from objectstore.client.transfers.meter import Meter, Progress
 from objectstore.client.transfers.options import Options
-from objectstore.client.transfers.partfile import settled
-from objectstore.client.transfers.uploads import local
+from objectstore.client.transfers.partfile import settled, usual_mode
 from objectstore.errors import InvalidParameter, ObjectStoreError
 from objectstore.values import NO_ATTRIBUTES, UNCONDITIONAL, Attributes, Conditions, ObjectInfo
 from objectstore.wire import flows
@@ -150,7 +150,8 @@ class Crew:
         self._retries = retries
         # So that the parts of all together do not wait for connections.
         parts = min(options.concurrency, max(1, _CONNECTIONS // concurrency))
-        self._options = replace(options, concurrency=parts, settle=False)
+        self._options = replace(options, concurrency=parts, settle=False, mode=usual_mode())
+        self._made: set[str] = set()  # folders that are there
         self._folders: set[Path] = set()  # with new names, which are settled once
         self._on_event = on_event
         self._telling = threading.RLock()
@@ -209,11 +210,18 @@ class Crew:
         return info
 
     def _downloaded(self, job: Download, meter: Meter) -> Work[ObjectInfo]:
-        folder = Path(job.path).parent
-        yield Local(partial(folder.mkdir, parents=True, exist_ok=True))
-        info = yield from downloads.download(
-            job.key, job.path, job.conditions, self._options, self._site, self._retries, meter
-        )
+        folder = os.path.dirname(job.path)  # noqa: PTH120  there are many of them
+        if folder not in self._made:
+            yield Local(partial(Path(folder).mkdir, parents=True, exist_ok=True))
+            self._made.add(folder)
+        how = (job.key, job.path, job.conditions, self._options)
+        if job.size is not None and 0 < job.size <= SMALL:
+            found = yield from downloads.download_small(*how, self._retries, meter)
+            if found is not None:
+                info, path = found
+                self._folders.add(path.parent)
+                return info
+        info = yield from downloads.download(*how, self._site, self._retries, meter)
         self._folders.add(Path(os.path.realpath(job.path)).parent)
         return info
 
@@ -221,7 +229,10 @@ class Crew:
         if isinstance(job, Copy) or job.there is None:
             return None
         path = job.source if isinstance(job, Upload) else job.path
-        if isinstance(path, str | os.PathLike) and (yield from local(partial(_is_same, Path(path), job.there))):
+        if not isinstance(path, str | os.PathLike):
+            return None
+        look = brief if job.there.size <= SMALL else local
+        if (yield from look(partial(_is_same, path, job.there))):
             meter.expect(job.there.size)
             meter.finish()
             return Transferred(job=job, info=job.there, skipped=True)
@@ -242,11 +253,17 @@ def typed(attributes: Attributes, source: object, key: object) -> Attributes:
     return attributes if guessed is None else replace(attributes, content_type=guessed)
 
 
-def _is_same(path: Path, info: ObjectInfo) -> bool:
+def _is_same(name: str | os.PathLike[str], info: ObjectInfo) -> bool:
     """Whether the file has the size and digest of the object; unknown is no."""
     digest = info.digests.get("sha-256")
     try:
-        if digest is None or not path.is_file() or path.stat().st_size != info.size:
+        if digest is None:
+            return False
+        if 0 < info.size <= SMALL:
+            data = read_small(name)
+            return data is not None and len(data) == info.size and hashlib.sha256(data).digest() == digest
+        path = Path(name)
+        if not path.is_file() or path.stat().st_size != info.size:
             return False
         file, content = open_content(path)
     except OSError:

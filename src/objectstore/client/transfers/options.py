@@ -19,6 +19,7 @@ class Options:
     concurrency: int = CONCURRENCY  # parts under way at once
     resume: bool = True  # go on where an earlier transfer was broken off, and leave what another can go on from
     verify: bool = True  # compare the digest of the whole object
+    mode: int | None = None  # of files that appear; None: as the umask is then
     settle: bool = True  # have the name of a downloaded file on the disk too; else whoever asked sees to that
 
     def __post_init__(self) -> None:

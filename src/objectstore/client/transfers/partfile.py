@@ -41,11 +41,13 @@ class Begun:
 class PartFile:
     """Held by one transfer at a time; parts may be written by several threads. Closing it is harmless at any time."""
 
-    def __init__(self, target: Path) -> None:
+    def __init__(self, target: Path, mode: int | None = None) -> None:
+        """`mode` is that of a target that is not there yet; None: as the umask is then."""
         name = target.name
         if len(os.fsencode(name)) > _LONGEST:
             name = hashlib.sha256(os.fsencode(name)).hexdigest()
         self._target = target
+        self._new_mode = mode
         self.path = target.with_name(f".{name}{SUFFIX}")
         self._note = target.with_name(f"{self.path.name}.json")
         self._fd: int | None = None
@@ -88,6 +90,10 @@ class PartFile:
         """Start from nothing."""
         self._begun, self.done = begun, set()
         self._sha256, self._hashed = hashlib.sha256(), 0
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget what an earlier transfer has left."""
         self._unlink_note()
         os.ftruncate(self._file, 0)
 
@@ -204,7 +210,7 @@ class PartFile:
     def _mode(self) -> int:
         with suppress(OSError):
             return stat.S_IMODE(self._target.stat().st_mode)
-        return 0o666 & ~_umask()
+        return usual_mode() if self._new_mode is None else self._new_mode
 
     def _explained(self, error: OSError) -> OSError:
         if error.errno not in _FULL:
@@ -221,6 +227,11 @@ def settled(folder: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def usual_mode() -> int:
+    """That of files that are made, as the umask is now."""
+    return 0o666 & ~_umask()
 
 
 def _umask() -> int:

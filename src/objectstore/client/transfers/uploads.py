@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from itertools import chain
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeVar, cast
 
 from objectstore.client.sources import CHUNK, Data, InHand, Parts, contiguous, read_once
-from objectstore.client.steps import AnyStep, Brief, Gather, Local, Work
+from objectstore.client.steps import Gather, Local, Work, brief, local
 from objectstore.client.transfers.content import (
     Content,
     FileContent,
@@ -89,10 +89,6 @@ def streamed(
     return info
 
 
-def local(call: Callable[[], T]) -> Generator[AnyStep, Any, T]:
-    return cast("T", (yield Local(call)))
-
-
 class _Sending:
     """One upload; `site` is the address of the store, for the note."""
 
@@ -115,7 +111,7 @@ class _Sending:
         self._meter = meter
 
     def path(self, named: str | os.PathLike[str]) -> Work[ObjectInfo]:
-        data: bytes | None = yield Brief(partial(read_small, named))
+        data = yield from brief(partial(read_small, named))
         if data is not None:
             return (yield from self._small(InHand(data)))
         path = Path(named)

@@ -8,8 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from objectstore.client.sources import InHand
-from objectstore.client.steps import Work
-from objectstore.client.transfers.uploads import local
+from objectstore.client.steps import Work, local
 from objectstore.errors import AlreadyExists, Corrupted, InvalidParameter, NotFound, ObjectStoreError
 from objectstore.values import Attributes, Conditions, ObjectInfo
 from objectstore.wire import flows
