@@ -19,9 +19,12 @@ PLAIN = PutOptions()
 BODIES = (LARGE, SMALL, HUGE)
 
 
-async def _upload(backend: EngineBackend, options: PutOptions = PLAIN) -> tuple[str, list[tuple[int, str]]]:
+async def _upload(
+    backend: EngineBackend, options: PutOptions = PLAIN, *, first: int = 1
+) -> tuple[str, list[tuple[int, str]]]:
+    """Begun and sent, in parts numbered from `first`. From 1 on they are put together before the completion."""
     upload_id = (await backend.uploads.begin("key", options)).upload_id
-    numbered = list(enumerate(BODIES, start=1))
+    numbered = list(enumerate(BODIES, start=first))
     parts = [await backend.uploads.put_part(upload_id, number, stream(body), PLAIN) for number, body in numbered]
     return upload_id, [(part.number, part.etag) for part in parts]
 
@@ -47,7 +50,8 @@ def test_parts_become_garbage_with_the_completion(tmp_path: Path) -> None:
 
     async def run() -> None:
         async with EngineBackend(root) as backend:
-            upload_id, parts = await _upload(backend, PutOptions(attributes=Attributes(content_type="text/plain")))
+            options = PutOptions(attributes=Attributes(content_type="text/plain"))
+            upload_id, parts = await _upload(backend, options, first=3)
             assert len(blob_files(root)) == 2
             info = await backend.uploads.complete(upload_id, parts)
             assert info.attributes.content_type == "text/plain"
@@ -138,7 +142,7 @@ def test_a_completion_whose_parts_are_gone_finds_what_another_made(tmp_path: Pat
             EngineBackend(root, step=gate.step) as slow,
             EngineBackend(root, grace=timedelta(0)) as other,
         ):
-            upload_id, parts = await _upload(slow)
+            upload_id, parts = await _upload(slow, first=3)
             gate.armed = True
             late = asyncio.create_task(slow.uploads.complete(upload_id, parts))
             await asyncio.to_thread(gate.waiting.wait)

@@ -130,7 +130,13 @@ class EngineBackend:
         self._writer = Writer(self._directory, writing, turns, self._board, self._now, self._step)
         self._intake = Intake(self._blobs, self._executor, self._inline_limit)
         self._uploads = EngineUploads(
-            self._directory, self._index, self._writer, self._intake, self._executor, self._etags
+            self._directory,
+            self._index,
+            self._writer,
+            self._intake,
+            self._executor,
+            self._etags,
+            idle=self._grace.total_seconds(),
         )
         self._collector = Collector(
             self._directory,

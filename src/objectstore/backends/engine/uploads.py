@@ -1,27 +1,28 @@
 """Uploads in parts, native to the engine.
 
 Parts are stored as objects are, only under an upload instead of a key. Completion reads them into one body,
-hashing it whole, and one transaction makes it visible, marks the upload as completed and lets go of the
-parts. Of several completions at once, in one process or in two, one makes the object and all give its record.
+hashing it whole, as far as that was not done while they arrived; one transaction makes it visible, marks the
+upload as completed and lets go of the parts. Of several completions at once, in one process or in two, one makes
+the object and all give its record.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from datetime import datetime
 from typing import Final
 
+from objectstore.backends.engine.assembly import Assemblies
 from objectstore.backends.engine.directory import Directory
 from objectstore.backends.engine.etags import Etags
-from objectstore.backends.engine.failures import translate
 from objectstore.backends.engine.index import Index
 from objectstore.backends.engine.intake import Intake, Taken, commit
 from objectstore.backends.engine.operations import Body as Stored
 from objectstore.backends.engine.operations import check
+from objectstore.backends.engine.parts import PartReader
 from objectstore.backends.engine.rows import (
     PartRow,
     UploadRow,
@@ -34,13 +35,13 @@ from objectstore.backends.engine.rows import (
     part_of,
     upload_of,
 )
-from objectstore.backends.engine.upload_operations import Abort, Begin, Complete, Completed, Expire, PutPart, gone
+from objectstore.backends.engine.upload_operations import Abort, Begin, Complete, Completed, Expire, PutPart
 from objectstore.backends.engine.writer import Writer
 from objectstore.core.attributes import check_attributes
 from objectstore.core.digests import Digester, check_digests
 from objectstore.core.listing import after
 from objectstore.core.quotas import bounded
-from objectstore.errors import Corrupted, IncompleteBody, InvalidPart, ObjectStoreError, UploadNotFound
+from objectstore.errors import IncompleteBody, InvalidPart, ObjectStoreError, UploadNotFound
 from objectstore.values import (
     COMPLETE,
     Body,
@@ -54,7 +55,6 @@ from objectstore.values import (
 )
 
 MAX_PARTS: Final = 10_000
-_BLOCK: Final = 1024 * 1024  # bytes read from a part at a time
 _EXPIRED_AT_ONCE: Final = 100
 
 
@@ -69,19 +69,23 @@ class EngineUploads:
         intake: Intake,
         executor: Executor,
         etags: Etags,
+        *,
+        idle: float,
     ) -> None:
-        self._directory = directory
+        """`idle`: seconds without a new part after which no completion is expected to follow soon."""
         self._index = index
         self._writer = writer
         self._intake = intake
-        self._executor = executor
         self._etags = etags
+        self._reader = PartReader(directory, index, executor)
+        self._assemblies = Assemblies(index, intake, self._reader, idle)
         self._completing: dict[str, asyncio.Task[ObjectInfo]] = {}
 
     async def settle(self) -> None:
-        """Wait for completions whose callers have gone."""
+        """Wait for completions whose callers have gone; give up what is assembled for others."""
         while self._completing:
             await asyncio.wait(self._completing.values())
+        await self._assemblies.close()
 
     async def begin(self, key: str, options: PutOptions) -> Upload:
         check_attributes(options.attributes)
@@ -97,7 +101,11 @@ class EngineUploads:
             body = self._within(options.quota, upload_id, number, body, options.size)
         taken = await self._intake.take(body, options.size, options.expected, options.digests)
         put = PutPart(upload_id, number, taken.body, self._etags.next(), options.quota)
-        return part_of(await commit(self._writer, put, taken))
+        part = part_of(await commit(self._writer, put, taken))
+        upload = self._index.upload(upload_id)
+        if upload is not None and upload.completed is None:
+            self._assemblies.arrived(upload, number)
+        return part
 
     async def get(self, upload_id: str) -> Upload:
         parts = tuple([part_of(row) for row in self._index.parts(upload_id)])
@@ -116,6 +124,7 @@ class EngineUploads:
 
     async def abort(self, upload_id: str) -> None:
         await self._writer.commit(Abort(upload_id))
+        self._assemblies.drop(upload_id)
 
     async def list(self, *, prefix: str = "", start: str = "", limit: int = 100) -> UploadPage:
         found: list[Upload] = []
@@ -136,6 +145,8 @@ class EngineUploads:
         time = microseconds(before)
         while upload_ids := self._index.begun_before(time, _EXPIRED_AT_ONCE):
             expired += await self._writer.commit(Expire(upload_ids))
+            for upload_id in upload_ids:
+                self._assemblies.drop(upload_id)
         return expired
 
     def _within(self, quota: Quota, upload_id: str, number: int, body: Body, size: int | None) -> Body:
@@ -175,38 +186,8 @@ class EngineUploads:
         algorithms = frozenset(json.loads(upload.digests or "[]"))
         if len(parts) == 1 and (taken := _shared(parts[0], expected, algorithms)) is not None:
             return taken
-        return await self._intake.take(self._body(parts), size, expected, algorithms)
-
-    async def _body(self, parts: Sequence[PartRow]) -> AsyncIterator[bytes]:
-        for part in parts:
-            if part.inline:
-                data = self._index.body(part.seq)
-                if data is None:
-                    raise gone(part)
-                yield data
-            elif part.blob is not None:
-                async for block in self._blocks(part, part.blob):
-                    yield block
-
-    async def _blocks(self, part: PartRow, blob: str) -> AsyncIterator[bytes]:
-        run = asyncio.get_running_loop().run_in_executor
-        try:
-            fd = await run(self._executor, os.open, self._directory.blob(blob), os.O_RDONLY)
-        except FileNotFoundError:
-            raise gone(part) from None
-        except OSError as error:
-            raise translate(error) from error
-        try:
-            at = 0
-            while block := await run(self._executor, os.pread, fd, _BLOCK, at):
-                yield block
-                at += len(block)
-        except OSError as error:
-            raise translate(error) from error
-        finally:
-            os.close(fd)
-        if at != part.size:
-            raise Corrupted(f"the file of part {part.number} has {at} bytes, not {part.size}")
+        begun = await self._assemblies.finish(upload.id, parts)
+        return begun or await self._intake.take(self._reader.read(parts), size, expected, algorithms)
 
     def _known(self, upload_id: str) -> UploadRow:
         upload = self._index.upload(upload_id)
