@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
+from objectstore.backends.engine.backend import EngineBackend
 from objectstore.server.connections import Connections, Counts, Cut, History, judge, supported
 from objectstore.server.senders import SLOWEST
 
@@ -105,3 +110,22 @@ class TestOfThisProcess:
                 assert cuts == ["slow_reader"]
                 with pytest.raises(OSError, match=r"."):
                     accepted.send(b"more")
+
+
+@pytest.mark.skipif(not supported(), reason="only Linux tells")
+def test_looking_at_connections_leaves_the_locks_of_the_index_alone(tmp_path: Path) -> None:
+    """To close any copy of a file ends the locks of SQLite on it, and then the log goes under an open store."""
+
+    async def run() -> None:
+        async with EngineBackend(tmp_path) as backend:
+            await backend.put("key", b"body")
+            Connections(idle=1, timeout=1).look(0.0, (), all_busy=False)
+            # Another process opens it, and is not the last to close it.
+            program = (
+                "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT * FROM sequence'); c.close()"
+            )
+            index = tmp_path / "index.sqlite3"
+            await asyncio.to_thread(subprocess.run, [sys.executable, "-c", program, str(index)], check=True)
+            assert await asyncio.to_thread(Path(f"{index}-wal").exists)
+
+    asyncio.run(run())

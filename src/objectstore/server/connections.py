@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import stat
 import struct
 import sys
 from collections.abc import Collection, Iterator
@@ -30,6 +31,7 @@ _UNSENT: Final = struct.Struct("=144xI")
 _ESTABLISHED: Final = 1
 _NO_LINGER: Final = struct.pack("ii", 1, 0)
 _FILES: Final = Path("/proc/self/fd")
+_NEVER_CLOSED: Final[list[int]] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,16 +128,29 @@ def _open_sockets() -> Iterator[socket.socket]:
     What has a number may be another one a moment later; each is judged by what it is.
     """
     for path in _FILES.iterdir():
-        found = _copy(int(path.name))
-        if found is not None:
-            with found:
-                yield found
+        if _is_socket(path):
+            found = _copy(int(path.name))
+            if found is not None:
+                with found:
+                    yield found
+
+
+def _is_socket(path: Path) -> bool:
+    try:
+        return os.readlink(path).startswith("socket:")  # noqa: PTH115  once for each open file, every few seconds
+    except OSError:
+        return False  # closed meanwhile
 
 
 def _copy(number: int) -> socket.socket | None:
     try:
         copy = os.dup(number)
     except OSError:
+        return None
+    if not stat.S_ISSOCK(os.fstat(copy).st_mode):
+        # Just now it was one. To close a copy of a file ends all locks that this process has on it, and SQLite's locks
+        # on the index are of that kind: another process would take it for abandoned, and remove its log.
+        _NEVER_CLOSED.append(copy)
         return None
     try:
         found = socket.socket(fileno=copy)
