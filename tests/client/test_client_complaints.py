@@ -11,8 +11,10 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from importlib.metadata import requires
 
 import pytest
+from packaging.requirements import Requirement
 
 from client.both import TOKEN, Both, Kind
 from client.scripted import Scripted, content
@@ -166,3 +168,10 @@ def test_what_the_server_refuses_is_sent_no_more(kind: Kind) -> None:
             client.put("k", _endless() if kind == "sync" else _aendless())
         client.close()
     assert counted
+
+
+def test_it_holds_back_no_other_library() -> None:
+    # Who pins what others need as well can be installed beside few of them.
+    needed = [Requirement(one) for one in requires("objectstore") or ()]
+    assert needed
+    assert {clause.operator for one in needed for clause in one.specifier} <= {">=", "!="}
