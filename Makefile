@@ -6,11 +6,13 @@ DATA ?= ./objectstore-data
 JOBS ?= 2
 SECONDS ?= 60
 KILLS ?=
+LAYERS ?=
+AGAIN ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check audit bench bench-quick docs fuzz torture fmt lock clean
+.PHONY: help serve test check audit bench bench-quick docs fuzz torture mutants fmt lock clean
 
 help:
 	@echo 'make serve [PORT=8000] [DATA=./objectstore-data]   run the server'
@@ -18,6 +20,7 @@ help:
 	@echo 'make audit                                         ask whether a weakness is known of a locked package'
 	@echo 'make fuzz  [SECONDS=60] [TARGETS="keys links"]     search for inputs that break a parser'
 	@echo 'make torture [SECONDS=600 | KILLS=1000]           kill a server again and again, and check that nothing is lost'
+	@echo 'make mutants [LAYERS="core wire"] [AGAIN=1]      change the code, and see whether a test notices'
 	@echo 'make check | fmt | docs | bench | bench-quick | lock | clean'
 
 # Versions and hashes come from the locks; the package itself is installed in place, so that edits count. What serving
@@ -73,6 +76,10 @@ torture: SECONDS := 600
 torture: $(VENV)/.installed
 	$(BIN)/objectstore torture $(if $(KILLS),--kills $(KILLS),--seconds $(SECONDS))
 
+# docs/mutants.md lists what may survive.
+mutants: $(VENV)/.installed
+	$(BIN)/python -m tools.mutants $(LAYERS) $(if $(AGAIN),--again)
+
 # One resolution of everything; the image installs two parts of it.
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --no-annotate --custom-compile-command 'make lock'
@@ -84,4 +91,4 @@ lock: $(VENV)/.installed
 	echo hatchling | $(COMPILE) --constraint requirements.lock --output-file deploy/build.lock -
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .mutants

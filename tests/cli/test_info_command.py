@@ -10,7 +10,6 @@ import pytest
 
 from cli.served import Served, invoke, token_with
 from objectstore.backends.engine.backend import EngineBackend
-from objectstore.core.grouping import Groups, Share
 from objectstore.values import PutOptions
 
 LARGE = bytes(100_000)
@@ -105,14 +104,3 @@ def test_what_is_no_data_folder_is_told(tmp_path: Path) -> None:
     answer = invoke("info", "--data", str(tmp_path))
     assert answer.returncode == 2
     assert b"not a data directory" in answer.stderr
-
-
-def test_keys_are_grouped_by_their_parts() -> None:
-    groups = Groups(2)
-    for key in ("a", "a/b", "a/b/c", "a/b/c/d", "/", "//x", "a/b/"):
-        groups.add(key, 1)
-    found = [(share.prefix, share.objects) for share in groups.largest(10)]
-    assert found == [("a/b/", 3), ("", 1), ("/", 1), ("//", 1), ("a/", 1)]
-    assert groups.largest(1) == (Share("a/b/", 3, 3),)
-    with pytest.raises(ValueError, match="at least one"):
-        Groups(0)

@@ -90,6 +90,17 @@ def test_names_and_values_have_8_kib_together(letter: str, size: int) -> None:
         check_attributes(Attributes(content_type="x/y", metadata={"name": fill + "a"}))
 
 
+def test_every_field_and_entry_counts() -> None:
+    half = "a" * (MAX_ATTRIBUTES_SIZE // 2)
+    for both in (
+        Attributes(content_type=half, cache_control=half),
+        Attributes(content_type=half, metadata={"a": half}),
+        Attributes(metadata={"a": half, "b": half}),
+    ):
+        with pytest.raises(InvalidMetadata, match=f"bytes; {MAX_ATTRIBUTES_SIZE} are accepted"):
+            check_attributes(both)
+
+
 def test_metadata_has_no_more_entries_than_programs_read_fields() -> None:
     entries = {f"n{number}": "x" for number in range(MAX_ENTRIES)}
     assert check_attributes(Attributes(metadata=entries)).metadata == entries

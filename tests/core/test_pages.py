@@ -146,6 +146,13 @@ def test_a_complete_page_takes_no_more() -> None:
     assert builder.page() == ListPage(keys=("a",), next_start="a\0")
 
 
+def test_keys_and_groups_fill_a_page_together() -> None:
+    builder = PageBuilder(ListQuery(delimiter="/", limit=3))
+    assert all(builder.offer(key) for key in ("a", "b/1", "c"))
+    assert not builder.offer("d")
+    assert builder.page() == ListPage(keys=("a", "c"), prefixes=("b/",), next_start="c\0")
+
+
 def test_nothing_is_taken_after_the_end() -> None:
     builder = PageBuilder(ListQuery(prefix="a"))
     assert not builder.offer("b")
@@ -177,6 +184,11 @@ def test_the_end_of_a_prefix_parts_its_strings_from_all_later_ones(prefix: str) 
     for text in UNIVERSE:
         inside = text >= prefix and (end is None or text < end)
         assert inside == text.startswith(prefix)
+
+
+@pytest.mark.parametrize(("prefix", "end"), [("a", "b"), ("a/", "a0"), ("é", "ê"), ("\ud7ff", "\ue000")])
+def test_the_end_of_a_prefix_is_the_smallest_there_is(prefix: str, end: str) -> None:
+    assert prefix_end(prefix) == end
 
 
 @given(TEXT)
@@ -229,6 +241,13 @@ def test_a_cursor_brings_back_its_place(start: str) -> None:
     assert set(cursor) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 
 
+def test_a_cursor_may_end_with_any_letter() -> None:
+    starts = [f"key {letter}" for letter in map(chr, range(1, 128))]
+    cursors = [encode_cursor(start) for start in starts]
+    assert [decode_cursor(cursor) for cursor in cursors] == starts
+    assert len({cursor[-1] for cursor in cursors}) == 64
+
+
 @given(st.text() | st.text("ABCab01-_=+/", max_size=24))
 def test_rubbish_is_no_cursor(cursor: str) -> None:
     try:
@@ -255,6 +274,13 @@ def test_rubbish_is_no_cursor(cursor: str) -> None:
 def test_what_no_listing_gave_out_is_refused(cursor: str) -> None:
     with pytest.raises(InvalidCursor):
         decode_cursor(cursor)
+
+
+@pytest.mark.parametrize("foreign", ["!", " ", "\n", "+", "/", "="])
+def test_a_cursor_holds_no_other_letters(foreign: str) -> None:
+    cursor = encode_cursor("a key")
+    with pytest.raises(InvalidCursor):
+        decode_cursor(cursor[:4] + foreign + cursor[4:])
 
 
 @given(TEXT, st.data())

@@ -83,6 +83,11 @@ def test_a_range_joins_all_that_it_bridges() -> None:
     ]
 
 
+def test_ranges_that_touch_are_joined_in_either_order() -> None:
+    assert list(resolve_all([Bounded(0, 10), Bounded(10, 20)], 100)) == [(0, 20)]
+    assert list(resolve_all([Bounded(10, 20), Bounded(0, 10)], 100)) == [(0, 20)]
+
+
 def test_ranges_that_select_nothing_are_left_out() -> None:
     assert list(resolve_all([From(100), Last(0), Bounded(3, 4)], 100)) == [(3, 4)]
 

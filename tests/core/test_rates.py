@@ -21,6 +21,7 @@ RATES = st.lists(
         ("5000/Minute; 100/s", (Window(100, 1), Window(5000, 60))),
         ("10/2 hours", (Window(10, 7200),)),
         ("7/day", (Window(7, 86400),)),
+        ("1/366 days", (Window(1, 366 * 86400),)),
         (" none ", UNLIMITED),
     ],
 )
@@ -39,6 +40,19 @@ def test_a_rate_is_windows_the_shortest_first(text: str, rate: Rate) -> None:
 )
 def test_what_is_no_rate_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
+        parse_rate(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("10/second; a lot ", "'a lot' is no rate: it has to be such as 100/second"),
+        ("0/second", "'0/second': at least 1 request, in a time from 1 second to 366 days"),
+        ("10/second;20/s", "at most 8 windows, each of another length"),
+    ],
+)
+def test_why_it_is_no_rate_is_told(text: str, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
         parse_rate(text)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Final
 
@@ -159,6 +160,31 @@ def test_the_token_of_a_session_is_sent_and_signed() -> None:
 def test_times_are_told_in_utc() -> None:
     east = timezone(timedelta(hours=2))
     assert sigv4.amz_date(datetime(2026, 1, 1, 1, 2, 3, tzinfo=east)) == "20251231T230203Z"
+
+
+def test_times_are_told_in_utc_wherever_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "XYZ-5")
+    time.tzset()
+    try:
+        assert sigv4.amz_date(NOW) == "20130524T000000Z"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_another_service_may_be_signed_for() -> None:
+    headers = sigv4.signed_headers(
+        "GET",
+        "/",
+        (),
+        {"host": HOST},
+        payload_hash="p",
+        credentials=EXAMPLE,
+        region="r",
+        now=NOW,
+        service="s3express",
+    )
+    assert f"Credential={EXAMPLE.access_key}/20130524/r/s3express/aws4_request," in headers["authorization"]
 
 
 def test_secrets_are_not_shown() -> None:

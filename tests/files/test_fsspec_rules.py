@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from objectstore.client.place import join_url, look_up, split_url
-from objectstore.core.coalescing import Span, coalesce
 from objectstore.fsspec import ObjectStoreFileSystem
 from objectstore.fsspec.paths import folder_of, folders_above, has_place, parent_of, prefix_of
 
@@ -76,23 +75,6 @@ def test_some_keys_have_no_place_in_a_file_system() -> None:
     assert has_place("a/b.c/..d")
     for key in ("a//b", "a/./b", "a/../b", "/a", "a/"):
         assert not has_place(key)
-
-
-@pytest.mark.parametrize(
-    ("reads", "spans"),
-    [
-        ([], []),
-        ([(0, 10), (10, 20)], [Span(0, 20, (0, 1))]),
-        ([(30, 40), (0, 10)], [Span(0, 40, (1, 0))]),
-        ([(0, 10), (31, 40)], [Span(0, 10, (0,)), Span(31, 40, (1,))]),
-        ([(0, 50), (10, 20), (40, 70)], [Span(0, 70, (0, 1, 2))]),
-        ([(0, 90), (95, 120)], [Span(0, 90, (0,)), Span(95, 120, (1,))]),
-        ([(0, 150), (140, 300)], [Span(0, 300, (0, 1))]),
-        ([(5, 6), (5, 6)], [Span(5, 6, (0, 1))]),
-    ],
-)
-def test_reads_that_are_near_come_together(reads: list[tuple[int, int]], spans: list[Span]) -> None:
-    assert coalesce(reads, max_gap=20, max_size=100) == spans
 
 
 def test_the_environment_says_where_and_with_which_token(monkeypatch: pytest.MonkeyPatch) -> None:

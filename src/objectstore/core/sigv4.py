@@ -42,7 +42,7 @@ class Scope:
 
 def encoded(text: str, *, safe: str = "") -> str:
     """Percent-encoded as signatures want it: all but letters, digits, `-._~` and what is `safe`, upper-case hex."""
-    return quote(text, safe=safe + "-._~")
+    return quote(text, safe=safe)  # which leaves the others alone
 
 
 def canonical_query(query: Iterable[tuple[str, str]]) -> str:

@@ -1,0 +1,101 @@
+"""The list of the changes that no test notices, docs/mutants.md."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from tools.mutants import LAYERS
+from tools.survivors import ROOT, Change, changes, listed
+
+
+def test_every_listed_change_has_a_heading_and_is_of_code_that_exists() -> None:
+    sources: dict[str, list[str]] = {}
+    for change, reason in listed().items():
+        assert reason, change
+        module, _, function = change.place.partition(" ")
+        assert any(module.startswith(one.partition("*")[0]) for layer in LAYERS for one in layer.modules), change
+        lines = sources.setdefault(change.place, _lines(module, function))
+        assert lines, f"no such function: {change.place}"
+        assert change.removed or change.added, change
+        assert set(change.removed) <= set(lines), f"the code does not say this any more:\n{change}"
+
+
+def _lines(module: str, function: str) -> list[str]:
+    text = (ROOT / "src/objectstore" / module).read_text(encoding="utf-8")
+    body: list[ast.stmt] = ast.parse(text).body
+    *owners, name = function.split(".")
+    for owner in owners:
+        (found,) = (one for one in body if isinstance(one, ast.ClassDef) and one.name == owner)
+        body = found.body
+    for one in body:
+        if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef) and one.name == name:
+            return [line.strip() for line in text.splitlines()[one.lineno - 1 : one.end_lineno]]
+    return []
+
+
+PAGE = """
+## Same
+
+Because.
+
+```diff
+@@ core/a.py f @@
+-x = 1
++x = 2
+@@ core/a.py A.g @@
+-if x:
+-y()
+```
+
+## Other
+
+```diff
+@@ core/b.py f @@
+-1
++2
+```
+"""
+
+
+def test_the_page_is_read_change_by_change() -> None:
+    assert listed(PAGE) == {
+        Change("core/a.py f", ("x = 1",), ("x = 2",)): "Same",
+        Change("core/a.py A.g", ("if x:", "y()"), ()): "Same",
+        Change("core/b.py f", ("1",), ("2",)): "Other",
+    }
+    with pytest.raises(ValueError, match="listed twice"):
+        listed(PAGE + PAGE)
+    assert str(next(iter(listed(PAGE)))) in PAGE
+
+
+MUTATED = '''
+def x_f__mutmut_orig(a):
+    """Text."""
+    return f(a - 1)
+
+def x_f__mutmut_1(a):
+    """Text."""
+    return f(a + 1)
+
+class A:
+    async def xǁAǁ_g__mutmut_orig(self):
+        await a(
+            1,
+        )
+
+    async def xǁAǁ_g__mutmut_12(self):
+        await a(
+            None,
+        )
+'''
+
+
+def test_what_a_mutant_changes_is_found_in_what_mutmut_wrote() -> None:
+    names = ["objectstore.core.a.x_f__mutmut_1", "objectstore.core.a.xǁAǁ_g__mutmut_12"]
+    assert changes("core/a.py", MUTATED, names) == {
+        names[0]: Change("core/a.py f", ("return f(a - 1)",), ("return f(a + 1)",)),
+        names[1]: Change("core/a.py A._g", ("1,",), ("None,",)),
+    }
+    assert changes("core/a.py", MUTATED, []) == {}
