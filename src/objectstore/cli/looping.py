@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
-_THREADS: Final = 32  # that wait for disks
+_THREADS: Final = 16  # that wait for disks
 
 
 def in_loop(work: Coroutine[Any, Any, T]) -> T:

@@ -16,12 +16,12 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Final, TypeAlias, cast
 
-from objectstore.client.steps import Gather, Local, Pour, Work, local
+from objectstore.client.steps import Brief, Gather, Local, Pour, Work, brief
 from objectstore.client.transfers.content import SMALL
 from objectstore.client.transfers.layout import FEW, Layout, missing
 from objectstore.client.transfers.meter import Meter
 from objectstore.client.transfers.options import Options
-from objectstore.client.transfers.partfile import Begun, PartFile
+from objectstore.client.transfers.partfile import Begun, PartFile, settled
 from objectstore.errors import Corrupted, InvalidRange, NotFound, PreconditionFailed, Unavailable, Unsupported
 from objectstore.values import Bounded, Conditions, ObjectInfo
 from objectstore.wire import flows, requests
@@ -63,10 +63,13 @@ def download(
 def download_small(
     key: str, path: str | os.PathLike[str], conditions: Conditions, options: Options, retries: Retries, meter: Meter
 ) -> Work[tuple[ObjectInfo, Path] | None]:
-    """As `download`, of what is believed to be small: held in memory, and put into its place in one go.
+    """As `download`, of what is believed to be small, and held in memory. Also where it was put.
 
-    Also where that is. None when the object is not small, and nothing was done.
+    None when it is not small, or goes to a pipe or a device, and nothing was done.
     """
+    small = _Small(path, options)
+    if not (yield from brief(small.look)):
+        return None
     try:
         found = yield from flows.get_small(key, SMALL, conditions, retries)
     except Unsupported:
@@ -75,31 +78,15 @@ def download_small(
         return None
     info, data = found
     meter.expect(info.size)
-    target = yield from local(partial(_store, data, path, options))
+    try:
+        yield Brief(partial(small.write, data))
+        yield Local(small.sync)
+        yield Brief(small.finish)
+    finally:
+        small.close()
     meter.add(info.size)
     meter.finish()
-    return info, target
-
-
-def _store(data: bytes, path: str | os.PathLike[str], options: Options) -> Path:
-    target = Path(os.path.realpath(path))
-    if _is_special(target):
-        special = _Special(target)
-        try:
-            special.open()
-            special.write((data,))
-        finally:
-            special.close()
-        return target
-    file = PartFile(target, options.mode)
-    try:
-        file.open()
-        file.clear()
-        file.write(0, (data,))
-        file.finish(settle=options.settle)
-    finally:
-        file.drop()
-    return target
+    return info, small.target
 
 
 def abandon(path: str | os.PathLike[str]) -> None:
@@ -275,6 +262,45 @@ class _Fetching:
                 f"what arrived of {self._key!r} has not the SHA-256 digest that the server tells of it: "
                 "download it again"
             )
+
+
+class _Small:
+    """A file that is written at once. Only `sync` waits for the disk."""
+
+    def __init__(self, path: str | os.PathLike[str], options: Options) -> None:
+        self.target = Path(path)
+        self._options = options
+        self._file: PartFile | None = None
+
+    def look(self) -> bool:
+        """Whether it is, or will be, a regular file. Raises IsADirectoryError."""
+        self.target = Path(os.path.realpath(self.target))
+        return not _is_special(self.target)
+
+    def write(self, data: bytes) -> None:
+        self._file = PartFile(self.target, self._options.mode)
+        self._file.open()
+        self._file.clear()
+        self._file.write(0, (data,))
+        self._file.permit()
+
+    def sync(self) -> None:
+        self._of.sync()
+
+    def finish(self) -> None:
+        self._of.place()
+        if self._options.settle:
+            settled(self.target.parent)
+
+    def close(self) -> None:
+        """Remove what is not finished."""
+        if self._file is not None:
+            self._file.drop()
+
+    @property
+    def _of(self) -> PartFile:
+        assert self._file is not None  # noqa: S101  it was written
+        return self._file
 
 
 class _Special:

@@ -145,13 +145,25 @@ class PartFile:
 
     def finish(self, *, settle: bool) -> None:
         """Put it in the place of the target, its bytes being on the disk, and with `settle` its new name too."""
+        self.permit()
+        self.sync()
+        self.place()
+        if settle:
+            settled(self._target.parent)
+
+    def permit(self) -> None:
+        """Give it the mode that the target has, or is to have."""
         os.fchmod(self._file, self._mode())
+
+    def sync(self) -> None:
+        """Return when its bytes are on the disk."""
         os.fsync(self._file)
+
+    def place(self) -> None:
+        """Put it in the place of the target."""
         self.path.replace(self._target)
         self._unlink_note()
         self.close()
-        if settle:
-            settled(self._target.parent)
 
     def drop(self) -> None:
         """Remove what has come."""
