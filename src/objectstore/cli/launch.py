@@ -29,6 +29,7 @@ DEFAULT_SERVER: Final[ServerName] = "granian"
 _APPLICATION: Final = "objectstore.app:app"
 _READ_AHEAD: Final = 64 * 1024  # bytes of a connection that Granian holds; its default is six times as much
 _BACKLOG: Final = 1024  # connections not yet accepted
+_ACCEPTORS: Final = 16  # connections that uvicorn takes between two rounds of its loop
 _MOST_CONNECTIONS: Final = 16 * 1024  # of a worker; one that does nothing costs some kilobytes
 _OTHER_FILES: Final = 512  # that a worker may have open at once
 _FOREVER: Final = 10 * 365 * 86400  # seconds
@@ -151,9 +152,13 @@ def _run_uvicorn(launch: Launch) -> bool:
 
         def terminate_all(self) -> None:
             # As long as this process has it open, the kernel would take connections that nobody answers.
-            launch.place.socket.close()
+            for one in listeners:
+                one.close()
             super().terminate_all()
 
+    # The library under its loop takes one connection of each listener a round. A round of a busy server takes
+    # milliseconds, and thousands of clients that come back after a restart would wait for minutes.
+    listeners = [launch.place.socket, *(launch.place.socket.dup() for _ in range(_ACCEPTORS - 1))]
     config = Config(
         _APPLICATION,
         loop="uvloop",
@@ -173,7 +178,7 @@ def _run_uvicorn(launch: Launch) -> bool:
         ssl_keyfile=None if launch.tls is None else str(launch.tls.key),
     )
     if launch.workers > 1:
-        processes = Processes(config, [launch.place.socket])
+        processes = Processes(config, listeners)
         processes.run()
         return all(process.exitcode != STARTUP_FAILURE for process in processes.processes)
     server = Server(config)
@@ -184,7 +189,7 @@ def _run_uvicorn(launch: Launch) -> bool:
     # The server has handlers of its own while it runs, and raises the signal again when it is done.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    server.run([launch.place.socket])
+    server.run(listeners)
     return server.started
 
 

@@ -14,6 +14,7 @@ from granian import loops
 from granian.server import Server
 
 from objectstore.cli.forking import hear_the_end
+from objectstore.server.leaving import leave
 
 _Arguments = TypeVarTuple("_Arguments")
 
@@ -34,9 +35,14 @@ class Loop(uvloop.Loop):
     def add_signal_handler(self, sig: int, callback: Callable[[*_Arguments], object], *args: *_Arguments) -> None:
         def call(_signal: int, _frame: FrameType | None) -> None:
             if self._told.acquire(blocking=False):
-                callback(*args)
+                self.call_soon_threadsafe(self._leave, callback, args)
 
         signal.signal(sig, call)
+
+    def _leave(self, callback: Callable[[*_Arguments], object], args: tuple[*_Arguments]) -> None:
+        # What Granian does then ends the connections on which it has read no request.
+        self._leaving = self.create_task(leave())
+        self._leaving.add_done_callback(lambda _: callback(*args))
 
 
 def work(*arguments: Any) -> None:

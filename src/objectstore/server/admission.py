@@ -85,6 +85,7 @@ class Admission:
         if verdict is None:
             return
         exchange.added = (
+            *exchange.added,
             (b"ratelimit-policy", format_policy(rate)),
             (b"ratelimit", format_left(rate, verdict.states)),
         )

@@ -19,6 +19,7 @@ from objectstore.server.answers import find_uvicorn
 from objectstore.server.dataplane import DataPlane, serves
 from objectstore.server.exchange import Exchange, Receive, Scope, Send, raw_path_of
 from objectstore.server.heads import amend_uvicorn
+from objectstore.server.leaving import Leaving, gone, serving
 from objectstore.server.linked import exchange_of
 from objectstore.server.liveness import asks_for_life, tell_of_life
 from objectstore.server.observation import logs
@@ -60,6 +61,7 @@ class Application:
         self._metrics = Metrics(tally, service.backend, service.limits.limiter, self._readiness.is_ready)
         self._admission = Admission(service)
         self._traffic = Traffic(service.limits)
+        self._leaving = Leaving()
         self._dataplane = DataPlane(service, self._admission)
         self._framework: Framework | None = None
         self._building = threading.Lock()
@@ -86,6 +88,8 @@ class Application:
             receive = self._traffic.enter(scope, receive)
             for_objects = serves(scope["method"], raw_path)
             exchange = (exchange_of if for_objects else Exchange)(scope, receive, send, raw_path)
+            if self._leaving.begun:
+                self._leaving.take_in(exchange)
             began = self._observer.begin(exchange)
             try:
                 answer = (
@@ -173,8 +177,10 @@ class Application:
         gc.freeze()
         running = (self._metrics.run(), self._traffic.watch(), self._prepare())
         beside = [asyncio.create_task(one) for one in running]
+        serving(self._leaving)
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        gone(self._leaving)
         for task in beside:
             task.cancel()
         await self._service.close()

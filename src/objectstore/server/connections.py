@@ -26,6 +26,7 @@ Cut: TypeAlias = Literal["idle", "slow_reader"]
 
 # Of `struct tcp_info` in linux/tcp.h, which only ever grows at its end.
 _SIZE: Final = 148  # bytes, up to what is read of it
+_QUEUED: Final = struct.Struct("=24xI")  # of one that listens
 _ACKED: Final = struct.Struct("=120xQ")
 _UNSENT: Final = struct.Struct("=144xI")
 _ESTABLISHED: Final = 1
@@ -120,6 +121,16 @@ class Connections:
         self._ports = ports
         self._known = seen
         return cuts
+
+
+def unaccepted() -> int:
+    """How many connections wait until this process accepts them, at the socket at which most do."""
+    most = 0
+    for one in _open_sockets():
+        if one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            raw = one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _SIZE)
+            most = max(most, _QUEUED.unpack_from(raw)[0]) if len(raw) == _SIZE else most
+    return most
 
 
 def _open_sockets() -> Iterator[socket.socket]:
