@@ -12,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check audit bench bench-quick docs fuzz torture mutants fmt lock clean
+.PHONY: help serve test check audit bench bench-quick docs fuzz torture soak mutants fmt lock clean
 
 help:
 	@echo 'make serve [PORT=8000] [DATA=./objectstore-data]   run the server'
@@ -20,6 +20,7 @@ help:
 	@echo 'make audit                                         ask whether a weakness is known of a locked package'
 	@echo 'make fuzz  [SECONDS=60] [TARGETS="keys links"]     search for inputs that break a parser'
 	@echo 'make torture [SECONDS=600 | KILLS=1000]           kill a server again and again, and check that nothing is lost'
+	@echo 'make soak [SECONDS=3600]                          use a server with very many connections, and check every answer'
 	@echo 'make mutants [LAYERS="core wire"] [AGAIN=1]      change the code, and see whether a test notices'
 	@echo 'make check | fmt | docs | bench | bench-quick | lock | clean'
 
@@ -75,6 +76,10 @@ bench-quick: $(VENV)/.installed
 torture: SECONDS := 600
 torture: $(VENV)/.installed
 	$(BIN)/objectstore torture $(if $(KILLS),--kills $(KILLS),--seconds $(SECONDS))
+
+soak: SECONDS := 3600
+soak: $(VENV)/.installed
+	$(BIN)/objectstore soak --seconds $(SECONDS)
 
 # docs/mutants.md lists what may survive.
 mutants: $(VENV)/.installed

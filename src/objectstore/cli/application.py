@@ -40,6 +40,7 @@ class _All(Commands):
         Mounted(name="logout", module="login", examples="LOGOUT_EXAMPLES"),
         Mounted(name="profiles", module="login", examples="PROFILES_EXAMPLES"),
         Mounted(name="torture"),
+        Mounted(name="soak"),
         MountedGroup(name="config"),
         MountedGroup(name="scrub"),
         MountedGroup(name="token"),

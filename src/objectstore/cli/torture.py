@@ -5,9 +5,6 @@ from __future__ import annotations
 import secrets
 import shutil
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -16,6 +13,7 @@ import typer
 from objectstore.cli.exits import FAILED, Usage, reported
 from objectstore.cli.launch import DEFAULT_SERVER, ServerName
 from objectstore.cli.output import Json, Output, Quiet, human_size
+from objectstore.cli.workplace import workplace
 
 if TYPE_CHECKING:
     from objectstore.testing.torture.run import Outcome, Tally
@@ -68,7 +66,7 @@ def torture(
     with reported(out):
         if seconds is not None and kills is not None:
             raise Usage("--seconds and --kills both say when to end: give one of them")
-        with _workplace(data) as folder:
+        with workplace(data, "torture") as folder:
             from objectstore.testing.torture import report, run
 
             chosen = secrets.randbelow(1_000_000) if seed is None else seed
@@ -94,20 +92,6 @@ def torture(
             _tell(out, outcome)
         if outcome.violations:
             raise typer.Exit(FAILED)
-
-
-@contextmanager
-def _workplace(data: Path | None) -> Iterator[Path]:
-    """The folder to work in; a temporary one goes when the command is told to end."""
-    if data is not None:
-        yield data
-        return
-    folder = Path(tempfile.mkdtemp(prefix="objectstore-torture-"))
-    try:
-        yield folder
-    except (KeyboardInterrupt, SystemExit):
-        shutil.rmtree(folder)
-        raise
 
 
 def _tell_progress(out: Output, tally: Tally) -> None:
