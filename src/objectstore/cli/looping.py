@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,16 +22,21 @@ def in_loop(work: Coroutine[Any, Any, T]) -> T:
     A signal that ends the program cancels the work first, and waits for its end: what its handler raises comes then,
     and not in the midst of anything.
     """
-    with asyncio.Runner() as runner:
-        loop = runner.get_loop()
-        loop.set_default_executor(ThreadPoolExecutor(_THREADS, "objectstore"))
-        task = loop.create_task(work)
-        with _cancelled_by_signals(loop, task) as raised:
-            try:
-                result = loop.run_until_complete(task)
-            except asyncio.CancelledError:
-                if not raised:
-                    raise
+    # What was imported and planned stays: the collector is not to look at it again and again.
+    gc.freeze()
+    try:
+        with asyncio.Runner() as runner:
+            loop = runner.get_loop()
+            loop.set_default_executor(ThreadPoolExecutor(_THREADS, "objectstore"))
+            task = loop.create_task(work)
+            with _cancelled_by_signals(loop, task) as raised:
+                try:
+                    result = loop.run_until_complete(task)
+                except asyncio.CancelledError:
+                    if not raised:
+                        raise
+    finally:
+        gc.unfreeze()
     if raised:
         raise raised[0]
     return result

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
 from objectstore.cli.connection import connect_async, connect_to, located
 from objectstore.cli.locations import Server
+from objectstore.client.transfers.jobs import CONNECTIONS
 
 if TYPE_CHECKING:
     from objectstore.client import AsyncRestStore, RestStore
     from objectstore.client.place import Place
-
-_CONNECTIONS: Final = 100  # at least
 
 
 class Stores:
@@ -54,4 +53,4 @@ class Stores:
 
     def awaiting(self, store: RestStore, at_once: int) -> AsyncRestStore:
         """A client of the same server for an event loop, to be closed by the caller."""
-        return connect_async(self._places[store], max(at_once, _CONNECTIONS))
+        return connect_async(self._places[store], at_once + CONNECTIONS)

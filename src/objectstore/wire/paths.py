@@ -12,6 +12,7 @@ from objectstore.errors import InvalidKey
 OBJECTS: Final = "/objects"
 UPLOADS: Final = "/uploads"
 _OBJECTS_PREFIX: Final = b"/objects/"
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_.~/-]+", re.ASCII)
 _DOT_SEGMENTS: Final = re.compile(r"(?:(?:^|/)\.{1,2}(?=/|$))+/?")
 _MALFORMED: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
@@ -32,7 +33,10 @@ def quote_key(key: str) -> str:
     it are encoded too: `a/../b` is the one segment `a%2F%2E%2E%2Fb`. Only the keys `.` and `..` themselves have
     no form that such a library leaves alone. Empty segments stay, as doubled slashes do.
     """
-    quoted = quote(check_key(key), safe="/~")
+    quoted = key if _PLAIN.fullmatch(check_key(key)) else quote(key, safe="/~")
+    # Of keys as most are, looking costs a fraction of quoting and replacing.
+    if "/." not in quoted and quoted[0] != ".":
+        return quoted
     return _DOT_SEGMENTS.sub(_hidden, quoted)
 
 

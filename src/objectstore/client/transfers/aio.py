@@ -95,7 +95,7 @@ class AsyncTransfers:
         """As `RestStore.transfer`."""
         options = Options(part_size=part_size, resume=resume, verify=verify)
         driver = self._driver
-        crew = Crew(str(driver.site), driver.retries, options, concurrency, progress, on_event, total)
+        crew = Crew(str(driver.site), driver.retries, options, concurrency, progress, on_event, total, jobs)
         async with aclosing(driver.each(crew.works(jobs), concurrency)) as outcomes:
             async for outcome in outcomes:
                 yield outcome.get()
@@ -218,7 +218,7 @@ class AsyncTransfers:
         self, plan: Plan, concurrency: int, options: Options, progress: Progress | None, on_event: OnEvent | None
     ) -> Report:
         driver = self._driver
-        crew = Crew(str(driver.site), driver.retries, options, concurrency, progress, on_event, plan.total)
+        crew = Crew(str(driver.site), driver.retries, options, concurrency, progress, on_event, plan.total, plan.jobs)
         async with aclosing(driver.each(crew.works(plan.jobs), concurrency)) as outcomes:
             async for outcome in outcomes:
                 plan.report.add(outcome.get())

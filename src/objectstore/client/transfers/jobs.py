@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from objectstore.client.steps import Local, Work, brief, local
 from objectstore.client.transfers import downloads, uploads
 from objectstore.client.transfers.content import SMALL, digest_of, open_content, read_small
 from objectstore.client.transfers.kinds import guess_content_type
+from objectstore.client.transfers.layout import in_parts
 from objectstore.client.transfers.meter import Meter, Progress
 from objectstore.client.transfers.options import Options
 from objectstore.client.transfers.partfile import settled, usual_mode
@@ -25,7 +26,7 @@ from objectstore.wire import flows
 from objectstore.wire.retries import Retries
 
 CONCURRENCY: Final = 16  # objects under way at once
-_CONNECTIONS: Final = 64  # that all of them together use at most, by way of their parts
+CONNECTIONS: Final = 64  # that the parts of all of them together use at most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)  # two jobs are two, however alike
@@ -143,13 +144,16 @@ class Crew:
         progress: Progress | None = None,
         on_event: OnEvent | None = None,
         total: int | None = None,
+        jobs: Iterable[Job] = (),
     ) -> None:
+        """`jobs` are looked at when they are known beforehand."""
         if concurrency < 1:
             raise InvalidParameter(f"at least one object is transferred at a time, not {concurrency}")
         self._site = site
         self._retries = retries
         # So that the parts of all together do not wait for connections.
-        parts = min(options.concurrency, max(1, _CONNECTIONS // concurrency))
+        large = min(concurrency, _large(jobs, options.part_size)) if isinstance(jobs, Collection) else concurrency
+        parts = min(options.concurrency, max(1, CONNECTIONS // max(1, large)))
         self._options = replace(options, concurrency=parts, settle=False, mode=usual_mode())
         self._made: set[str] = set()  # folders that are there
         self._folders: set[Path] = set()  # with new names, which are settled once
@@ -242,6 +246,11 @@ class Crew:
         if self._on_event is not None:
             with self._telling:
                 self._on_event(event)
+
+
+def _large(jobs: Collection[Job], part_size: int) -> int:
+    """How many of them may go in parts."""
+    return sum(job.size is None or in_parts(job.size, part_size) for job in jobs)
 
 
 def typed(attributes: Attributes, source: object, key: object) -> Attributes:

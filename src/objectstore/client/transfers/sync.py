@@ -148,7 +148,7 @@ class Transfers:
         """
         options = Options(part_size=part_size, resume=resume, verify=verify)
         driver = self._driver
-        crew = Crew(str(driver.site), driver.retries, options, concurrency, progress, on_event, total)
+        crew = Crew(str(driver.site), driver.retries, options, concurrency, progress, on_event, total, jobs)
         with closing(driver.each(crew.works(jobs), concurrency)) as outcomes:
             for outcome in outcomes:
                 yield outcome.get()
@@ -330,7 +330,7 @@ class Transfers:
         self, plan: Plan, concurrency: int, options: Options, progress: Progress | None, on_event: OnEvent | None
     ) -> Report:
         driver = self._driver
-        crew = Crew(str(driver.site), driver.retries, options, concurrency, progress, on_event, plan.total)
+        crew = Crew(str(driver.site), driver.retries, options, concurrency, progress, on_event, plan.total, plan.jobs)
         with closing(driver.each(crew.works(plan.jobs), concurrency)) as outcomes:
             for outcome in outcomes:
                 plan.report.add(outcome.get())
