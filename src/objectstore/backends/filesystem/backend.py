@@ -308,16 +308,23 @@ class _Outgoing(AbstractAsyncContextManager[Reading]):
         self._fd: int | None = None
 
     async def __aenter__(self) -> Reading:
+        tree = self._backend.tree
         try:
-            fd, found = self._backend.tree.open(self._key)
+            seen = tree.recall(self._key)
+            if seen is not None:
+                start, stop = self._wanted(seen.found.info)
+                return Reading(seen.found.info, start, stop, Inline(seen.data[start:stop]))
+            fd, found = tree.open(self._key)
             try:
-                check_read(self._options.conditions, found.info)
-                start, stop = resolve(self._options.range, found.info.size)
+                start, stop = self._wanted(found.info)
                 if stop - start > _IN_HAND:
                     reading = Reading(found.info, start, stop, FileSpan(fd, start, stop))
                     self._fd = fd
                     return reading
+                file = os.fstat(fd)
                 data = await self._read(fd, start, stop - start)
+                if stop - start == found.info.size:
+                    tree.remember(self._key, file, found, data)
                 return Reading(found.info, start, stop, Inline(data))
             finally:
                 if self._fd is None:
@@ -330,6 +337,10 @@ class _Outgoing(AbstractAsyncContextManager[Reading]):
     ) -> None:
         if self._fd is not None:
             os.close(self._fd)
+
+    def _wanted(self, info: ObjectInfo) -> tuple[int, int]:
+        check_read(self._options.conditions, info)
+        return resolve(self._options.range, info.size)
 
     async def _read(self, fd: int, start: int, length: int) -> bytes:
         data = _read_from_memory(fd, start, length)
@@ -350,4 +361,4 @@ def _read_from_memory(fd: int, start: int, length: int) -> bytes:
     except OSError:
         # Not in memory (EAGAIN), or not to be asked like this of this file system.
         return b""
-    return bytes(data[:found])
+    return bytes(data) if found == length else bytes(data[:found])

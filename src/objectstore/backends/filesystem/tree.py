@@ -21,9 +21,9 @@ last change, and syncs it; the rename onto the object's file is the one moment a
   file, and the next put replaces it. The one that a first put left when it died before its rename is removed when
   its draft is swept.
 
-**Why nothing outside the root is touched.** No symbolic link below the root is followed (`folders.py`), and no
-segment of a key is `..`. What remains is a program that moves a folder out of the root while we are working in it:
-that folder takes along what we then put there.
+**Why nothing outside the root is touched.** No symbolic link below the root is followed (`folders.py`, `beneath.py`),
+and no segment of a key is `..`. What remains is a program that moves a folder out of the root while we are working in
+it: that folder takes along what we then put there.
 
 **Why conditions are atomic with the write.** Checking and renaming or unlinking happen under the lock of the key,
 which all processes on the root share. Programs that know nothing of it may come between.
@@ -41,18 +41,20 @@ from pathlib import Path
 from typing import Final
 
 from objectstore.backends.filesystem import folders, paths, xattrs
+from objectstore.backends.filesystem.beneath import Opening
 from objectstore.backends.filesystem.failures import ABSENT
 from objectstore.backends.filesystem.layout import Layout
 from objectstore.backends.filesystem.locks import Locks
-from objectstore.backends.filesystem.records import Found, Record, foreign, known, time_of
+from objectstore.backends.filesystem.recent import Recent, Remembered
+from objectstore.backends.filesystem.records import Found, Record, foreign, known, nanoseconds, time_of
 from objectstore.backends.filesystem.sidecars import Sidecars
 from objectstore.backends.filesystem.staging import Draft, Staging
 from objectstore.core.conditions import check_source, check_write
 from objectstore.errors import ConfigurationError, NotFound, Unavailable
 from objectstore.values import Conditions, CopyOptions, ObjectInfo, PutOptions
 
-_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC  # no wait for a pipe's writer
 _ATTEMPTS: Final = 1000
+_RECENT_SIZE: Final = 16 * 1024 * 1024  # bytes of small objects kept in memory
 
 
 class Tree:
@@ -80,6 +82,8 @@ class Tree:
                 return fd
 
             self.root = keep(os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+            self._opening = Opening(self.root)
+            self._recent = Recent(_RECENT_SIZE)
             hidden = keep(folders.make(self.root, [paths.HIDDEN], 0o700))
             self._locks = Locks(keep(folders.make(hidden, ["locks"], 0o700, for_good=False)))
             with self._locks.holding("opening"):
@@ -105,14 +109,10 @@ class Tree:
         Raises:
             NotFound, InvalidKey.
         """
-        *way, name = self._layout.segments(key)
+        *way, name = segments = self._layout.segments(key)
+        path = os.fsencode("/".join(segments))
         while True:
-            try:
-                fd = folders.open_file(self.root, way, name, _FILE)
-            except OSError as error:
-                if error.errno in ABSENT:
-                    raise NotFound(key) from None
-                raise
+            fd = self._open_file(key, path)
             found = None
             try:
                 file = os.fstat(fd)
@@ -130,9 +130,29 @@ class Tree:
                 raise NotFound(key)
             return fd, found
 
+    def recall(self, key: str) -> Remembered | None:
+        """The object as it is now, if it is remembered. Raises NotFound, if it was."""
+        seen = self._recent.get(key)
+        if seen is None:
+            return None
+        fd = self._open_file(key, seen.path)
+        try:
+            return seen if seen.is_of(os.fstat(fd)) else None
+        finally:
+            os.close(fd)
+
+    def remember(self, key: str, file: os.stat_result, found: Found, data: bytes) -> None:
+        """Keep the bytes that were read of the object when `file` was the status of its file, by one thread alone."""
+        if found.record is not None and found.record.describes(file):
+            path = os.fsencode("/".join(self._layout.segments(key)))
+            self._recent.remember(key, path, file, found, data, now=nanoseconds(self._clock()))
+
     def look(self, key: str) -> Found | None:
         """What is known of the object; None when there is none. Raises InvalidKey."""
         try:
+            seen = self.recall(key)
+            if seen is not None:
+                return seen.found
             fd, found = self.open(key)
         except NotFound:
             return None
@@ -250,6 +270,14 @@ class Tree:
         draft.discard()
         room = os.fstatvfs(self.root)
         return room.f_bavail * room.f_frsize, room.f_favail if room.f_files else 1
+
+    def _open_file(self, key: str, path: bytes) -> int:
+        try:
+            return self._opening.file(path)
+        except OSError as error:
+            if error.errno in ABSENT:
+                raise NotFound(key) from None
+            raise
 
     def _known(self, fd: int, file: os.stat_result, key: str) -> Found | None:
         found = xattrs.read(fd, key)
