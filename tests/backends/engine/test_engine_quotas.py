@@ -343,7 +343,7 @@ def test_wrong_counters_are_found_and_mended(tmp_path: Path) -> None:
 
 
 def test_an_older_data_directory_learns_to_count(tmp_path: Path) -> None:
-    root = Path(shutil.copytree(Path(__file__).parent / "golden" / "1", tmp_path / "data"))
+    root = Path(shutil.copytree(Path(__file__).parent / "golden" / "1" / "data", tmp_path / "data"))
     assert list(check(root, deep=True)) == []
     found = do(root, lambda backend: counted(backend, "folder/"))
     assert found == do(root, lambda backend: _by_hand(backend, "folder/"))

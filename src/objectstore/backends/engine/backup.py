@@ -122,6 +122,7 @@ class _Taking:
         if self.kept.claim():
             self._step(steps.AFTER_MARK)
         before = self.kept.read()
+        self.kept.check_format(before)
         make_folder(self.kept.states)
         make_folder(self.kept.blobs)
         for attempt in range(1, _ATTEMPTS + 1):

@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from objectstore.backends.engine.directory import FILE_MODE, make_folder, sync_folder, try_lock
+from objectstore.backends.engine.directory import FILE_MODE, Directory, make_folder, sync_folder, try_lock
 from objectstore.errors import ConfigurationError
 
 FORMAT_NAME: Final = "objectstore backup"
@@ -67,6 +67,13 @@ class BackupSet:
 
     def index(self, state: str) -> Path:
         return self.states / state / "index.sqlite3"
+
+    def check_format(self, manifest: Manifest) -> None:
+        """Raises ConfigurationError: the state that counts is of a format that this release does not know."""
+        directory = Directory(self.states / manifest.state)
+        # Without it the backup is damaged, which is another matter, and no reason not to make a better one.
+        if manifest.state and directory.format.exists():
+            directory.check_format()
 
     @contextmanager
     def changing(self) -> Iterator[None]:

@@ -65,6 +65,7 @@ def donor(source: Path) -> Iterator[Donor]:
         manifest = kept.read()
         if not manifest.state:
             raise ConfigurationError(f"there is no whole backup in {source}: the first one was cut short")
+        kept.check_format(manifest)
         # Never to be changed, so no log has to be made beside it: it may lie on what can only be read.
         uri = f"{kept.index(manifest.state).absolute().as_uri()}?mode=ro&immutable=1"
         with closing(sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)) as index:

@@ -21,7 +21,7 @@ from objectstore.backends.engine.backupset import write_file
 from objectstore.backends.engine.directory import FILE_MODE, make_folder, sync_folder, try_lock
 from objectstore.errors import Corrupted
 
-_VERSION: Final = 1
+VERSION: Final = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +93,7 @@ class ScrubFolder:
         """What is remembered; nothing at first. Raises Corrupted, OSError."""
         try:
             found = json.loads(self._state.read_bytes())
-            if found.pop("version") == _VERSION:
+            if found.pop("version") == VERSION:
                 return State(**{**found, "now": _pass(found["now"]), "last": _pass(found["last"])})
         except FileNotFoundError:
             return State()
@@ -105,7 +105,7 @@ class ScrubFolder:
         """Remember it, durably. Raises OSError."""
         new = self._state.with_suffix(".new")
         new.unlink(missing_ok=True)
-        write_file(new, json.dumps({"version": _VERSION, **asdict(state)}).encode())
+        write_file(new, json.dumps({"version": VERSION, **asdict(state)}).encode())
         new.rename(self._state)
         sync_folder(self.root)
 
