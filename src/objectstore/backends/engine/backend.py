@@ -14,13 +14,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from objectstore.backends.engine import listing, recovery, schema, steps
+from objectstore.backends.engine import highwater, listing, recovery, schema, steps
 from objectstore.backends.engine.blobs import Blobs
 from objectstore.backends.engine.board import Board
 from objectstore.backends.engine.directory import Directory, make_folder
 from objectstore.backends.engine.etags import Etags
-from objectstore.backends.engine.failures import translate
+from objectstore.backends.engine.failures import LOG_REMOVED, translate
 from objectstore.backends.engine.garbage import Collector
+from objectstore.backends.engine.highwater import HighWater
 from objectstore.backends.engine.index import Index, ReadIndex
 from objectstore.backends.engine.intake import Intake, commit
 from objectstore.backends.engine.operations import Copy, Count, Delete, DeleteMany, Probe, Put, check
@@ -121,13 +122,13 @@ class EngineBackend:
         return self._writer.stats
 
     async def __aenter__(self) -> Self:
-        reading, writing, turns, self._board = await asyncio.to_thread(self._open)
+        reading, writing, turns, self._board, self._highwater = await asyncio.to_thread(self._open)
         self._reading = reading
         self._recent = Recent(self._board, _RECENT_SIZE)
         self._index = ReadIndex(reading)
         self._etags = Etags()
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="objectstore-blobs")
-        self._writer = Writer(self._directory, writing, turns, self._board, self._now, self._step)
+        self._writer = Writer(self._directory, writing, turns, self._board, self._highwater, self._now, self._step)
         self._intake = Intake(self._blobs, self._executor, self._inline_limit)
         self._uploads = EngineUploads(
             self._directory,
@@ -250,7 +251,7 @@ class EngineBackend:
         check_quota(quota, usage, size=0, objects=int(row is None))
         return bounded(body, size, quota, usage, 0 if row is None else row.size)
 
-    def _open(self) -> tuple[sqlite3.Connection, sqlite3.Connection, Turns, Board]:
+    def _open(self) -> tuple[sqlite3.Connection, sqlite3.Connection, Turns, Board, HighWater]:
         directory = self._directory
         if sqlite3.sqlite_version_info < schema.OLDEST_SQLITE:
             oldest = ".".join(map(str, schema.OLDEST_SQLITE))
@@ -261,21 +262,27 @@ class EngineBackend:
             try:
                 if directory.claim():
                     self._fill()
+                marked = highwater.mark(directory.highwater)
                 reading = opened.enter_context(closing(schema.open_for_reading(directory.index)))
+                highwater.check(
+                    directory.index, marked, Index(reading).last_seq()
+                )  # before anything is removed that a lost row may name
                 recovery.sweep(directory, Index(reading), self._step)
                 self._blobs.open()
                 opened.callback(self._blobs.close)
                 turns = opened.enter_context(closing(Turns(directory, _TURN_TIMEOUT)))
                 board = opened.enter_context(closing(Board(directory.changes)))
+                mark = opened.enter_context(closing(HighWater(directory.highwater, self._durability)))
                 writing = opened.enter_context(closing(schema.open_for_writing(directory.index, self._durability)))
                 if not schema.counts_usage(writing):
                     turns.take()
                     schema.add_usage(writing)
                     turns.leave(more_to_write=False)
+                self._log = _inode(directory.log)
             except (OSError, sqlite3.Error) as error:
                 raise ConfigurationError(f"the data directory {directory.root} cannot be used: {error}") from error
             opened.pop_all()
-            return reading, writing, turns, board
+            return reading, writing, turns, board, mark
 
     def _fill(self) -> None:
         self._step(steps.AFTER_FORMAT)
@@ -288,6 +295,7 @@ class EngineBackend:
         self._reading.close()
         self._writer.close()
         self._board.close()
+        self._highwater.close()
         self._executor.shutdown()
         self._blobs.close()
 
@@ -302,14 +310,20 @@ class EngineBackend:
             if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
                 raise Unavailable("the data directory cannot be written to by the user that the server runs as")
         # SQLite makes it with the first look at the index and removes it with the last connection. While it is open
-        # but has no name, all goes on, and a process that is killed takes what is in it along.
-        if not os.access(f"{self._directory.index}-wal", os.F_OK):
-            raise Unavailable(
-                "the log of the index was removed while in use; end the server by SIGTERM, which saves what is in it"
-            )
+        # but has no name, all goes on, and a process that is killed takes what is in it along. Who looks at the index
+        # then makes another one.
+        if _inode(self._directory.log) != self._log:
+            raise Unavailable(LOG_REMOVED)
 
     def _now(self) -> int:
         return microseconds(self._clock())
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return None
 
 
 class _Opened(AbstractAsyncContextManager[Reading]):

@@ -14,21 +14,22 @@ from itertools import chain
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
-from objectstore.backends.engine import mending, recovery, schema, steps
+from objectstore.backends.engine import highwater, mending, recovery, rescue, schema, steps
 from objectstore.backends.engine.blobs import BATCH_SUFFIX
 from objectstore.backends.engine.counters import count
 from objectstore.backends.engine.directory import Directory
-from objectstore.backends.engine.failures import translate
+from objectstore.backends.engine.failures import LOG_REMOVED, translate
 from objectstore.backends.engine.index import Index
 from objectstore.backends.engine.mending import Donor
+from objectstore.backends.engine.rescue import Nameless
 from objectstore.backends.engine.stored import Bodies, FaultKind, Stored
 from objectstore.backends.engine.turns import Turns
-from objectstore.errors import Corrupted, ObjectStoreError
+from objectstore.errors import Corrupted, ObjectStoreError, Unavailable
 from objectstore.values import Usage
 
-Kind: TypeAlias = FaultKind | Literal["orphan-file", "orphan-body", "wrong-usage", "damaged-index"]
+Kind: TypeAlias = FaultKind | Literal["orphan-file", "orphan-body", "wrong-usage", "damaged-index", "lost-changes"]
 
-_LOST: Final = frozenset({"missing", "wrong-size", "wrong-digest", "unreadable", "damaged-index"})
+_LOST: Final = frozenset({"missing", "wrong-size", "wrong-digest", "unreadable", "damaged-index", "lost-changes"})
 _TURN_TIMEOUT: Final = 60.0  # seconds
 _ORPHAN_BODIES: Final = """
     SELECT seq FROM bodies EXCEPT SELECT seq FROM objects WHERE blob IS NULL
@@ -55,7 +56,9 @@ def check(path: Path, *, deep: bool = False, repair: bool = False, backup: Path 
     """What is wrong in the data directory `path`: nothing, when all is well.
 
     `deep` reads every body and compares digests. `repair` removes what nothing refers to, and
-    brings back from `backup` what is lost and in it, byte for byte; what is lost else stays as it is found.
+    brings back from `backup` what is lost and in it, byte for byte; what is lost else stays as it is found. An
+    index that ends before what was acknowledged is accepted by `repair`, so that the store can be opened again: bodies
+    that it does not name any more are kept in `lost`.
 
     Raises:
         ConfigurationError: it is no data directory, or of a newer format, or `backup` is no backup.
@@ -76,12 +79,20 @@ def examine(
 ) -> Iterator[Finding]:
     """`check`, of a directory that is known to be one, even if it does not say so yet."""
     try:
+        _check_log(directory)
         damage = list(_damage(directory, deep=deep))
         yield from damage
         if damage:
             # What such an index says, or leaves out, is no reason to remove anything.
             yield from _what_is_left_to_tell(directory, deep=deep)
             return
+        behind = _behind(directory)
+        if behind is not None:
+            accepted, findings = _settle_behind(directory, behind, repair=repair)
+            yield from findings
+            if not accepted:
+                yield from _what_is_left_to_tell(directory, deep=deep)
+                return
         with directory.opening(), closing(schema.open_for_reading(directory.index)) as connection:
             recovery.sweep(directory, Index(connection), steps.no_step)
         with closing(schema.open_for_reading(directory.index)) as connection:
@@ -92,6 +103,12 @@ def examine(
                 yield replace(finding, repaired=True) if repair and _remove(directory, finding) else finding
     except (OSError, sqlite3.Error) as error:
         raise translate(error) from error
+
+
+def _check_log(directory: Directory) -> None:
+    with directory.opening():
+        if rescue.in_use(directory) and not directory.log.exists():
+            raise Unavailable(LOG_REMOVED)
 
 
 def _damage(directory: Directory, *, deep: bool) -> Iterator[Finding]:
@@ -105,6 +122,42 @@ def _damage(directory: Directory, *, deep: bool) -> Iterator[Finding]:
         if not isinstance(translate(error), Corrupted):
             raise
         yield Finding(kind="damaged-index", name=name, message=str(error))
+
+
+def _behind(directory: Directory) -> Finding | None:
+    marked = highwater.mark(directory.highwater)  # before the index, which goes on
+    with closing(schema.open_for_reading(directory.index)) as connection:
+        last = Index(connection).last_seq()
+    if last >= marked:
+        return None
+    message = (
+        f"the changes {last + 1} to {marked} were acknowledged and are not in it: its log was removed, or it was "
+        "replaced by an older one; what was written last is lost, and what was deleted last is there again"
+    )
+    return Finding(kind="lost-changes", name=str(directory.index), message=message)
+
+
+def _settle_behind(directory: Directory, behind: Finding, *, repair: bool) -> tuple[bool, list[Finding]]:
+    """Whether the loss is accepted now, and what is known of it. Nothing is removed."""
+    with directory.opening(), closing(schema.open_for_reading(directory.index)) as connection:
+        index = Index(connection)
+        told = "no row names this file any more: "
+        if not repair:
+            return False, [behind, *(_nameless(directory, body, told) for body in rescue.nameless(directory, index))]
+        if rescue.in_use(directory):
+            return False, [
+                replace(behind, message=f"{behind.message}; not repaired: end the servers first, by SIGTERM")
+            ]
+        found = [replace(behind, message=f"{behind.message}; accepted, so that the store can be opened")]
+        for body in rescue.nameless(directory, index):
+            rescue.keep(directory, body)
+            found.append(_nameless(directory, body, f"kept in {directory.lost.name}: "))
+        highwater.accept(directory.highwater, index.last_seq())
+    return True, found
+
+
+def _nameless(directory: Directory, body: Nameless, told: str) -> Finding:
+    return Finding(kind="orphan-file", name=directory.blob(body.blob), message=f"{told}{body}")
 
 
 def _what_is_left_to_tell(directory: Directory, *, deep: bool) -> Iterator[Finding]:

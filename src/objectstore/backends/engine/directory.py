@@ -5,6 +5,8 @@
     DATA/blobs/ab/<blob>            large bodies, a file each, never changed
     DATA/staging/<process>/<blob>   large bodies being written, a folder for each process that has the store open
     DATA/changes                    counters that tell readers what has changed (`board.py`)
+    DATA/highwater                  the change that the index has come to (`highwater.py`)
+    DATA/lost/<blob>                bodies whose rows are lost, kept by a repair (`rescue.py`)
 
 Locks are `flock`s on the folders themselves, so that they need no files and end with the process:
 DATA while opening, `staging` and `blobs` for taking turns at writing, `staging/<process>` for "alive".
@@ -42,9 +44,12 @@ class Directory:
         self.root = root
         self.format = root / "FORMAT"
         self.index = root / "index.sqlite3"
+        self.log = root / "index.sqlite3-wal"
         self.changes = root / "changes"
+        self.highwater = root / "highwater"
         self.blobs = root / "blobs"
         self.staging = root / "staging"
+        self.lost = root / "lost"
 
     def blob(self, blob_id: str) -> str:
         """The path of a blob; its folder is named by the first two characters."""

@@ -13,6 +13,10 @@ _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _BUSY_RETRY_AFTER: Final = 1.0  # seconds
 
+LOG_REMOVED: Final = (
+    "the log of the index was removed while in use; end the server by SIGTERM, which saves what is in it"
+)
+
 
 def translate(error: OSError | sqlite3.Error) -> ObjectStoreError:
     """The error to raise instead, `from error`."""

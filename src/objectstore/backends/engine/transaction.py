@@ -58,6 +58,11 @@ class Transaction:
         """The keys of objects that were written or removed."""
         return self._changed
 
+    @property
+    def seq(self) -> int:
+        """The number of the latest change."""
+        return self._seq
+
     def next_seq(self) -> int:
         """The number of one more change."""
         self._seq += 1

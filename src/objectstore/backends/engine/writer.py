@@ -21,6 +21,7 @@ from objectstore.backends.engine import steps
 from objectstore.backends.engine.board import Board
 from objectstore.backends.engine.directory import Directory, nearly_full
 from objectstore.backends.engine.failures import leaves_doubt, translate
+from objectstore.backends.engine.highwater import HighWater
 from objectstore.backends.engine.operations import Operation
 from objectstore.backends.engine.schema import CHECKPOINT_PAGES, PAGE_SIZE
 from objectstore.backends.engine.transaction import Transaction
@@ -103,6 +104,7 @@ class Writer:
         connection: sqlite3.Connection,
         turns: Turns,
         board: Board,
+        highwater: HighWater,
         now: Callable[[], int],
         step: Callable[[str], None],
     ) -> None:
@@ -110,6 +112,7 @@ class Writer:
         self._connection = connection
         self._turns = turns
         self._board = board
+        self._highwater = highwater
         self._now = now
         self._step = step
         self._loop = asyncio.get_running_loop()
@@ -252,6 +255,7 @@ class Writer:
             return
         finally:
             self._board.end(changing)
+        self._highwater.reach(transaction.seq)
         self.seconds.add(time.perf_counter() - began)
         self.groups.add(len(group))
         self._unchecked += _pages_of(group)

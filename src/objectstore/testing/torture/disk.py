@@ -13,7 +13,7 @@ from objectstore.backends.engine import schema
 from objectstore.backends.engine.check import check
 from objectstore.backends.engine.directory import GUESTS, Directory
 
-_OWN: Final = frozenset({"FORMAT", "changes", "index.sqlite3", "index.sqlite3-wal", "index.sqlite3-shm"})
+_OWN: Final = frozenset({"FORMAT", "changes", "highwater", "index.sqlite3", "index.sqlite3-wal", "index.sqlite3-shm"})
 _NAMED: Final = "SELECT blob FROM objects WHERE blob IS NOT NULL UNION SELECT blob FROM parts WHERE blob IS NOT NULL"
 
 
