@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 from objectstore.backends.engine import steps
 
 _FIRST: Final = (steps.AFTER_FORMAT, steps.AFTER_INDEX)  # which only an empty directory has
-_LONGEST: Final = 0.8  # seconds under load before a kill
+_LONGEST: Final = 0.5  # seconds under load before a kill
 # How often a process comes to a step decides how far off the hit may lie that is waited for.
 _OFTEN: Final = {
     steps.AFTER_CREATE: 40,

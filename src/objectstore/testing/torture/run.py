@@ -30,7 +30,7 @@ KEYS: Final = (*HOT, *COPIES)
 ANY_MOMENT: Final = "any moment"
 _STEP_LIMIT: Final = 2.5  # seconds under load after which a step that nobody came to is given up
 _LOOK_EVERY: Final = 10  # kills between two looks at the disk
-_FROM_NOTHING_EVERY: Final = 20  # kills between two servers that are not forked
+_FROM_NOTHING_EVERY: Final = 25  # kills between two servers that are not forked
 _QUIET_EVERY: Final = 50  # kills between two waits for the garbage to go
 _POLL: Final = 0.005  # seconds
 
@@ -49,7 +49,7 @@ class Options:
     server: str = "granian"
     clients: int = 3
     threads: int = 4  # of each client
-    grace: float = 1.0  # seconds that the engine keeps garbage
+    grace: float = 0.5  # seconds that the engine keeps garbage
     quiet: float = 60.0  # seconds after the grace in which garbage is to be gone
 
 

@@ -20,7 +20,7 @@ from objectstore.testing.torture.kills import At, Kill
 from objectstore.testing.torture.zygote import Zygote
 
 _STARTING: Final = 90.0  # seconds, on a machine that has other things to do
-_DYING: Final = 30.0  # seconds
+_DYING: Final = 120.0  # seconds; a sync that is under way is ended first, and a disk may be busy
 _POLL: Final = 0.005  # seconds
 
 
