@@ -22,10 +22,13 @@ from typing import Any, TypeVar
 import pytest
 
 from client.both import Both, Kind
-from objectstore import AsyncRestStore, Corrupted, NotFound, RestStore, Unavailable
+from objectstore import AsyncRestStore, Corrupted, NotFound, ObjectInfo, PreconditionFailed, RestStore, Unavailable
 from objectstore.client.drivers import Driver
 from objectstore.client.site import parse_site
+from objectstore.client.transfers.jobs import Transferred, Upload
+from objectstore.client.transfers.meter import Progress
 from objectstore.client.transfers.partfile import SUFFIX
+from objectstore.client.transfers.remote import RemoteContent
 from objectstore.client.transport import transport_to
 from objectstore.testing import Cut, ObjectStoreServer, Received, Refuse, Sent, serve
 from objectstore.wire.retries import Retries
@@ -594,3 +597,46 @@ def test_a_server_that_is_killed_and_comes_back_is_waited_for(
         downloading.join()
         assert store.get("up") == DATA
     assert target.read_bytes() == DATA
+
+
+@pytest.fixture(scope="module")
+def origin() -> Iterator[ObjectStoreServer]:
+    with serve() as running:
+        running.store.put("from", DATA)
+        yield running
+
+
+def copied(store: Both, origin: ObjectStoreServer, info: ObjectInfo, progress: Progress | None = None) -> Transferred:
+    """Bring the object from the other server to `k` here."""
+    job = Upload(source=RemoteContent(origin.store, info, f"{origin.url}/from"), key="k")
+    result: Transferred
+    [result] = store.transfer([job], part_size=PART, progress=progress)
+    return result
+
+
+def test_a_copy_from_another_server_goes_on(store: Both, server: ObjectStoreServer, origin: ObjectStoreServer) -> None:
+    info = origin.store.head("from")
+    with pytest.raises(Enough):
+        copied(store, origin, info, until(len(DATA) // 2))
+    before = settled(lambda: arrived(store))
+    assert before
+    forget(server)
+    forget(origin)
+    assert copied(store, origin, info).error is None
+    assert store.get("k") == DATA
+    assert sent(server) == sorted({*range(1, COUNT + 1)} - before)
+    # Nor is it read again.
+    assert gets(origin) == COUNT - len(before)
+
+
+def test_a_copy_of_what_has_changed_on_the_other_server_is_refused(store: Both, origin: ObjectStoreServer) -> None:
+    info = origin.store.head("from")
+    origin.store.put("from", OTHER)
+    try:
+        assert isinstance(copied(store, origin, info).error, PreconditionFailed)
+        assert not store.exists("k")
+        assert not list(store.uploads())
+        assert copied(store, origin, origin.store.head("from")).error is None
+        assert store.get("k") == OTHER
+    finally:
+        origin.store.put("from", DATA)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -15,6 +15,7 @@ from objectstore.client.syncing.times import NAME, told
 from objectstore.client.transfers.folders import Found, placed, walk
 from objectstore.client.transfers.jobs import Copy, Download, Job, Report, Upload
 from objectstore.client.transfers.names import key_of, path_of
+from objectstore.client.transfers.remote import RemoteContent
 from objectstore.errors import InvalidKey, NotFound
 from objectstore.values import NO_ATTRIBUTES, UNCONDITIONAL, Attributes, Conditions, ObjectInfo
 
@@ -170,7 +171,7 @@ class Finder:
             job = Copy(source=info.key, key=target.key, attributes=whole, conditions=conditions, size=info.size)
         else:
             job = Upload(
-                source=Streamed(origin, info),
+                source=RemoteContent(origin, info, str(source)),
                 key=target.key,
                 attributes=merged(info.attributes, given),
                 conditions=conditions,
@@ -188,19 +189,6 @@ class Finder:
         if not self._how.skip_same:
             return {}
         return {info.key: info for info in self._stores.at(target.server).objects(target.key)}
-
-
-class Streamed:
-    """The bytes of an object of another server, of one version, asked for when somebody takes them."""
-
-    def __init__(self, store: RestStore, info: ObjectInfo) -> None:
-        self._store = store
-        self._info = info
-
-    def __iter__(self) -> Iterator[bytes]:
-        same_one = Conditions(if_match=(self._info.etag,))
-        with self._store.stream(self._info.key, conditions=same_one) as reader:
-            yield from reader
 
 
 def same(one: ObjectInfo, other: ObjectInfo) -> bool:

@@ -27,6 +27,11 @@ class Content(Protocol):
 
     size: int  # bytes
 
+    @property
+    def digest(self) -> bytes | None:
+        """Its SHA-256 digest, when that is known without reading it."""
+        ...
+
     def read_at(self, position: int, size: int) -> bytes | memoryview:
         """As many bytes as asked for, fewer only at the end."""
         ...
@@ -38,6 +43,8 @@ class Content(Protocol):
 
 class FileContent:
     """An open regular file from `start` on, read past its own position."""
+
+    digest: Final = None
 
     def __init__(self, fd: int, start: int = 0, name: str = "the file") -> None:
         self._fd = fd
@@ -60,6 +67,8 @@ class FileContent:
 class MemoryContent:
     """Bytes in hand."""
 
+    digest: Final = None
+
     def __init__(self, data: memoryview) -> None:
         self._data = data
         self.size = data.nbytes
@@ -73,6 +82,8 @@ class MemoryContent:
 
 class SeekableContent:
     """Anything that reads and seeks, from where it stands; readers take turns."""
+
+    digest: Final = None
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file

@@ -20,6 +20,7 @@ from objectstore.client.transfers.layout import in_parts
 from objectstore.client.transfers.meter import Meter, Progress
 from objectstore.client.transfers.options import Options
 from objectstore.client.transfers.partfile import settled, usual_mode
+from objectstore.client.transfers.remote import RemoteContent
 from objectstore.errors import InvalidParameter, ObjectStoreError
 from objectstore.values import NO_ATTRIBUTES, UNCONDITIONAL, Attributes, Conditions, ObjectInfo
 from objectstore.wire import flows
@@ -37,7 +38,7 @@ class Upload:
     that is the same by its size and digest is skipped.
     """
 
-    source: Data | str  # a str is a path
+    source: Data | str | RemoteContent  # a str is a path
     key: str
     attributes: Attributes = NO_ATTRIBUTES
     conditions: Conditions = UNCONDITIONAL

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,11 +28,14 @@ class Noted:
 
 
 class UploadNote:
-    """The note of the upload of one path to one key of one store; nothing is noted while another transfer holds it."""
+    """The note of the upload of one source to one key of one store; nothing is noted while another transfer holds it.
 
-    def __init__(self, site: str, key: str, path: Path, stat: os.stat_result | None) -> None:
-        self._place = {"version": _VERSION, "site": site, "key": key, "path": os.path.abspath(path)}  # noqa: PTH100  pathlib would follow links
-        self._stat = stat
+    `place` names the source, `identity` is what changes when it does, as it goes through JSON.
+    """
+
+    def __init__(self, site: str, key: str, place: str, identity: Sequence[object] = ()) -> None:
+        self._place = {"version": _VERSION, "site": site, "key": key, "path": place}
+        self._identity = list(identity)
         name = hashlib.sha256("\0".join(map(str, self._place.values())).encode("utf-8", "surrogateescape")).hexdigest()
         self._name = name[:32]
         self._file = self._lock = Path()  # known once it is open
@@ -60,12 +64,12 @@ class UploadNote:
         upload_id, part_size, said = told.get("upload_id"), told.get("part_size"), told.get("said")
         if not (isinstance(upload_id, str) and isinstance(said, str) and isinstance(part_size, int) and part_size > 0):
             return None
-        self.untouched = told.get("source") == self._identity()
+        self.untouched = told.get("source") == self._identity
         return Noted(upload_id, part_size, said)
 
     def save(self, upload_id: str, part_size: int, said: str) -> None:
         if self._fd is not None:
-            told = {"upload_id": upload_id, "part_size": part_size, "said": said, "source": self._identity()}
+            told = {"upload_id": upload_id, "part_size": part_size, "said": said, "source": self._identity}
             with suppress(OSError):
                 keeping.note(self._file, self._place | told)
 
@@ -81,14 +85,20 @@ class UploadNote:
             os.close(self._fd)
             self._fd = None
 
-    def _identity(self) -> list[int]:
-        stat = self._stat
-        return [] if stat is None else [stat.st_size, stat.st_mtime_ns, stat.st_ino]
+
+def place_of(path: Path) -> str:
+    """The name of a file in notes."""
+    return os.path.abspath(path)  # noqa: PTH100  pathlib would follow links
+
+
+def identity_of(stat: os.stat_result) -> Sequence[int]:
+    """What changes when the file does."""
+    return (stat.st_size, stat.st_mtime_ns, stat.st_ino)
 
 
 def abandoned(path: Path, key: str, site: str, retries: Retries) -> Work[None]:
     """Forget the noted upload, here and on the server. Raises BlockingIOError: it is under way."""
-    note = UploadNote(site, key, path, None)
+    note = UploadNote(site, key, place_of(path))
     try:
         note.open()
         if (noted := note.load()) is not None:

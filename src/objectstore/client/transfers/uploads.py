@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import chain
@@ -31,8 +31,9 @@ from objectstore.client.transfers.content import (
 )
 from objectstore.client.transfers.layout import Layout, in_parts, upload_layout
 from objectstore.client.transfers.meter import Meter
-from objectstore.client.transfers.notes import UploadNote
+from objectstore.client.transfers.notes import UploadNote, identity_of, place_of
 from objectstore.client.transfers.options import Options
+from objectstore.client.transfers.remote import RemoteContent
 from objectstore.errors import Corrupted, ObjectStoreError, PreconditionFailed, UploadNotFound
 from objectstore.values import Attributes, Conditions, ObjectInfo
 from objectstore.wire import flows, requests
@@ -47,7 +48,7 @@ _ASSEMBLED: Final = 1024**3  # bytes; a server that puts so many together is giv
 
 
 def upload(
-    source: Data | str,
+    source: Data | str | RemoteContent,
     key: str,
     attributes: Attributes,
     conditions: Conditions,
@@ -63,6 +64,8 @@ def upload(
         info = yield from sending.path(source)
     elif isinstance(source, bytes | bytearray | memoryview):
         info = yield from sending.content(MemoryContent(contiguous(source)), None)
+    elif isinstance(source, RemoteContent):
+        info = yield from sending.noted(source, source.place, source.identity)
     else:
         content = (yield from local(partial(content_of, cast("BinaryIO", source)))) if hasattr(source, "read") else None
         if content is not None:
@@ -122,16 +125,20 @@ class _Sending:
                 return (yield from self._small(source.small))
             if source.content is None:
                 return (yield from self.stream(Parts(read_once(source.file))))
-            if not in_parts(source.content.size, self._options.part_size) or not self._options.resume:
-                return (yield from self.content(source.content, None))
-            note = UploadNote(self._site, self._key, path, source.content.stat)
-            try:
-                yield Local(note.open)
-                return (yield from self.content(source.content, note))
-            finally:
-                note.close()
+            return (yield from self.noted(source.content, place_of(path), identity_of(source.content.stat)))
         finally:
             source.close()
+
+    def noted(self, content: Content, place: str, identity: Sequence[object]) -> Work[ObjectInfo]:
+        """As `content`; when it is large, in a way that the next upload of the same place goes on with."""
+        if not in_parts(content.size, self._options.part_size) or not self._options.resume:
+            return (yield from self.content(content, None))
+        note = UploadNote(self._site, self._key, place, identity)
+        try:
+            yield Local(note.open)
+            return (yield from self.content(content, note))
+        finally:
+            note.close()
 
     def content(self, content: Content, note: UploadNote | None) -> Work[ObjectInfo]:
         self._meter.expect(content.size)
@@ -238,7 +245,7 @@ class _InParts:
             raise
         self._forget()
         told = info.digests.get("sha-256")
-        if options.verify and told is not None and told != self._sha256.digest():
+        if options.verify and told is not None and told != (self._content.digest or self._sha256.digest()):
             raise Corrupted(
                 f"the object stored under {info.key!r} is wrong: its SHA-256 digest is not that of the bytes that were "
                 "sent; upload it again"
@@ -269,11 +276,13 @@ class _InParts:
         return None
 
     def _is_whole(self, info: ObjectInfo) -> Work[bool]:
-        digest = yield from local(partial(digest_of, self._content, 0, self._content.size))
+        digest = self._content.digest
+        if digest is None:
+            digest = yield from local(partial(digest_of, self._content, 0, self._content.size))
         return info.digests.get("sha-256") == digest
 
     def _hashed(self) -> Iterator[Work[None]]:
-        if self._sending.options.verify:
+        if self._sending.options.verify and self._content.digest is None:
             yield self._hash()
 
     def _hash(self) -> Work[None]:
@@ -286,13 +295,10 @@ class _InParts:
     def _part(self, number: int) -> Work[None]:
         start, length = self._layout.start(number), self._layout.length(number)
         there = self._arrived.get(number)
-        if there is not None and there.size == length:
-            digest = yield from local(partial(digest_of, self._content, start, start + length))
-            # A store that tells no digests is believed as long as the file was not touched.
-            if there.digests.get("sha-256", digest if self._untouched() else b"") == digest:
-                self._done[number] = there
-                self._meter.add(length)
-                return
+        if there is not None and there.size == length and (yield from self._holds(there, start, start + length)):
+            self._done[number] = there
+            self._meter.add(length)
+            return
         for _ in range(_TRIES):
             body = Slice(self._content, start, length, self._meter)
             part = yield from flows.put_part(self._upload_id, number + 1, body, self._retries)
@@ -301,6 +307,15 @@ class _InParts:
                 return
             self._meter.add(-length)
         raise Corrupted(f"part {number + 1} arrived damaged {_TRIES} times")
+
+    def _holds(self, part: UploadedPart, start: int, stop: int) -> Work[bool]:
+        """Whether a part that arrived earlier is still what there is here."""
+        if self._content.digest is not None and self._untouched():
+            # To read it would cost as much as to send it again. The digest of the whole is compared in the end.
+            return True
+        digest = yield from local(partial(digest_of, self._content, start, stop))
+        # A store that tells no digests is believed as long as the source was not touched.
+        return part.digests.get("sha-256", digest if self._untouched() else b"") == digest
 
     def _untouched(self) -> bool:
         return self._note is not None and self._note.untouched
