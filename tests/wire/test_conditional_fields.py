@@ -211,3 +211,14 @@ def test_a_validator_of_a_response_is_one_of_if_range(etag: str, time: datetime)
 @given(st.binary(max_size=30))
 def test_rubbish_in_if_range_holds_nothing(value: bytes) -> None:
     assert isinstance(parse_if_range(value), str | datetime | None)
+
+
+def test_what_is_to_match_is_compared_strongly() -> None:
+    conditions = parse_conditions({b"if-match": b'W/"a", "b"', b"if-none-match": b'W/"a", "b"'})
+    assert (conditions.if_match, conditions.if_none_match) == (("b",), ("a", "b"))
+
+
+def test_an_etag_that_no_header_can_carry_is_told() -> None:
+    assert format_conditions(Conditions(if_match=("\xff",))) == [(b"if-match", b'"\xff"')]
+    with pytest.raises(BadRequest, match="'Ā' is no etag"):
+        format_conditions(Conditions(if_match=("Ā",)))

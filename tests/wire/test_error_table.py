@@ -344,3 +344,20 @@ def test_members_of_any_type_become_an_error(rule: Rule, members: dict[str, Any]
     error = parse_error(rule.status, fields, body, key="k", now=NOW)
     assert type(error) is rule.error
     assert format_error(error)[0] == rule.status, "and can be passed on"
+
+
+def test_who_sent_too_slowly_is_hung_up_on() -> None:
+    _, found, _ = format_error(errors.RequestTimeout())
+    assert (b"connection", b"close") in found
+
+
+def test_data_that_are_not_told_are_plain() -> None:
+    def told_by_code(status: int, code: bytes) -> dict[str, Any]:
+        return _data(parse_error(status, {b"x-error-code": code}, b"", now=NOW)) | {"message": ""}
+
+    assert told_by_code(404, b"not_found") == {"message": "", "key": ""}
+    assert told_by_code(404, b"upload_not_found") == {"message": "", "upload_id": ""}
+    assert told_by_code(400, b"digest_mismatch") == {"message": "", "algorithm": "sha-256"}
+    assert told_by_code(405, b"method_not_allowed") == {"message": "", "allowed": ()}
+    assert told_by_code(304, b"not_modified") == {"message": "", "etag": ""}
+    assert told_by_code(507, b"quota_exceeded") == {"message": "", "prefix": "", "resource": "", "limit": 0, "used": 0}

@@ -403,3 +403,19 @@ def test_many_keys_go_in_batches() -> None:
     steps, deleted = play(flow, *[Reply(200, {}, body, NOW) for body in told])
     assert deleted.deleted == tuple(keys)
     assert len(sent(steps)) == 3
+
+
+# Limits
+
+
+def test_a_server_is_waited_for_just_two_minutes() -> None:
+    assert pause_before(0, PATIENT, RateLimited("slowly", retry_after=120)) == Pause(120, 0)
+    assert pause_before(0, PATIENT, RateLimited("slowly", retry_after=121)) is None
+    steps, _ = play(get(), *[failed(RateLimited("slowly", retry_after=120))] * 4)
+    assert pauses(steps) == [Pause(120.0, 0)] * 3
+
+
+@pytest.mark.parametrize(("limit", "delay"), [(-1, 1.0), (1, -0.1), (1, float("inf")), (1, float("nan"))])
+def test_patience_is_not_negative_nor_endless(limit: int, delay: float) -> None:
+    with pytest.raises(ValueError, match="from 0 on"):
+        Retries(limit=limit, delay=delay)

@@ -125,3 +125,31 @@ def test_a_name_is_one_header_value_that_gives_it_back_or_is_refused(name: str) 
 def test_a_name_that_could_do_harm_is_refused(name: str) -> None:
     with pytest.raises(InvalidParameter):
         check_filename(name)
+
+
+def test_a_request_says_all_that_is_asked() -> None:
+    request = asked(method="PUT", max_bytes=7, content_type="a/b", filename="f")
+    assert request.fields == [(b"content-type", b"application/json")]
+    assert isinstance(request.body, bytes)
+    assert json.loads(request.body) == {
+        "key": "a",
+        "method": "PUT",
+        "expires_in": 60,
+        "max_bytes": 7,
+        "content_type": "a/b",
+        "filename": "f",
+    }
+    with pytest.raises(TypeError, match="a key is a str, not bytes"):
+        sign_link(b"a", expires=1, method="GET", max_bytes=None, content_type=None, filename=None)  # type: ignore[arg-type]
+
+
+def test_a_name_has_one_to_255_bytes() -> None:
+    for name in ("a", "a" * 255, "é" * 127):
+        assert check_filename(name) == name
+    for name in ("", "a" * 256, "é" * 128):
+        with pytest.raises(InvalidParameter, match="1 to 255 bytes"):
+            check_filename(name)
+
+
+def test_in_a_name_all_is_encoded() -> None:
+    assert attachment("é/X") == b"attachment; filename=\"__X\"; filename*=UTF-8''%C3%A9%2FX"

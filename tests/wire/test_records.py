@@ -248,3 +248,14 @@ def test_what_is_no_record_of_an_upload_is_refused(told: object) -> None:
     for parse in (parse_upload, parse_part):
         with pytest.raises(BadRequest):
             parse(told)
+
+
+def test_json_is_compact_also_where_it_has_no_utf_8() -> None:
+    assert dump({"a": [1, "é"]}) == '{"a":[1,"é"]}'.encode()
+    assert dump({"a": [1, "\ud800"]}) == b'{"a":[1,"\\ud800"]}'
+
+
+def test_several_of_a_kind_are_apart() -> None:
+    both = replace(INFO, digests={"md5": bytes(16), "sha-256": bytes(32)})
+    page = json.loads(format_page(ListPage(keys=("k", "k"), objects=(both, INFO)), delimited=False, details=True))
+    assert page["objects"] == [_told(both), _told(INFO)]

@@ -36,7 +36,7 @@ def put(conditions: Conditions = UNCONDITIONAL, attributes: Attributes = NO_ATTR
 
 def test_a_put_tells_length_digest_and_attributes() -> None:
     request = put(attributes=Attributes(content_type="text/plain", metadata={"a": "ä"}))
-    assert (request.method, request.target) == ("PUT", "/objects/k")
+    assert (request.method, request.target, request.key) == ("PUT", "/objects/k", "k")
     assert dict(request.fields) == {
         b"content-type": b"text/plain",
         b"x-object-meta-a": "ä".encode(),
@@ -92,18 +92,28 @@ def test_a_get_has_conditions_and_no_body() -> None:
     }
     assert framing(request) == []
     assert request.idempotent
+    assert (request.method, request.target, request.key) == ("GET", "/objects/k", "k")
+
+
+def test_a_head_and_a_delete_name_their_object() -> None:
+    then = Conditions(if_match=("e",))
+    for request, method in ((requests.head_object("k", then), "HEAD"), (requests.delete_object("k", then), "DELETE")):
+        assert (request.method, request.target, request.key, request.body) == (method, "/objects/k", "k", None)
+        assert request.fields == [(b"if-match", b'"e"')]
 
 
 def test_a_copy_names_its_source_encoded_and_has_an_empty_body() -> None:
     request = requests.copy_object("a b/../ä", "t", Attributes(content_type="x/y"), UNCONDITIONAL)
-    assert request.target == "/objects/t"
+    assert (request.method, request.target) == ("PUT", "/objects/t")
+    assert request.key == "a b/../ä", "the one that may be absent"
     assert dict(request.fields) == {b"x-copy-from": b"a%20b%2F%2E%2E%2F%C3%A4", b"content-type": b"x/y"}
     assert framing(request) == [(b"content-length", b"0")]
 
 
 def test_a_batch_names_its_keys() -> None:
     request = requests.delete_objects(["a/b", "ä"])
-    assert (request.method, request.target) == ("POST", "/objects/delete")
+    assert (request.method, request.target, request.key) == ("POST", "/objects/delete", "")
+    assert request.fields == [(b"content-type", b"application/json")]
     assert isinstance(request.body, bytes)
     assert json.loads(request.body) == {"keys": ["a/b", "ä"]}
     assert framing(request) == [(b"content-length", b"%d" % len(request.body))]
@@ -111,7 +121,8 @@ def test_a_batch_names_its_keys() -> None:
 
 def test_a_listing_leaves_away_what_is_not_asked() -> None:
     asked = {"prefix": "", "delimiter": "", "cursor": None, "start_after": None, "details": False}
-    assert requests.list_objects(limit=1, **asked).target == "/objects?limit=1"  # type: ignore[arg-type]
+    request = requests.list_objects(limit=1, **asked)  # type: ignore[arg-type]
+    assert (request.method, request.target) == ("GET", "/objects?limit=1")
 
 
 def test_a_listing_encodes_what_is_asked() -> None:
@@ -126,7 +137,7 @@ def test_a_listing_encodes_what_is_asked() -> None:
 def test_an_upload_begins_with_what_the_object_is_to_be() -> None:
     attributes = Attributes(content_type="a/b", cache_control="no-store", metadata={"x": "y"})
     request = requests.begin_upload("k/ä", attributes, Conditions(if_match=("e1", "e2"), if_none_match="*"))
-    assert (request.method, request.target) == ("POST", "/uploads")
+    assert (request.method, request.target, request.key) == ("POST", "/uploads", "k/ä")
     assert isinstance(request.body, bytes)
     assert json.loads(request.body) == {
         "key": "k/ä",
@@ -138,17 +149,26 @@ def test_an_upload_begins_with_what_the_object_is_to_be() -> None:
     }
 
 
+def test_an_upload_tells_size_and_digests_when_they_are_known() -> None:
+    request = requests.begin_upload("k", NO_ATTRIBUTES, UNCONDITIONAL, size=0, expected={"crc32": b"abcd"})
+    assert isinstance(request.body, bytes)
+    assert json.loads(request.body) == {"key": "k", "size": 0, "digest": {"crc32": "YWJjZA=="}}
+
+
 def test_an_upload_has_no_conditions_on_times() -> None:
     with pytest.raises(InvalidParameter, match="etags only"):
         requests.begin_upload("k", NO_ATTRIBUTES, Conditions(if_unmodified_since=THEN))
 
 
 def test_an_upload_id_is_one_segment() -> None:
-    assert requests.put_part("a/../b", 7, InHand(b"abc")).target == "/uploads/a%2F..%2Fb/parts/7"
+    body = InHand(b"abc")
+    request = requests.put_part("a/../b", 7, body)
+    assert (request.method, request.target, request.body) == ("PUT", "/uploads/a%2F..%2Fb/parts/7", body)
     assert dict(requests.put_part("id", 1, InHand(b"abc")).fields) == {b"repr-digest": SHA256}
     assert requests.abort_upload("id").target == "/uploads/id"
-    assert requests.get_upload("id").target == "/uploads/id"
-    assert requests.list_uploads("c&d").target == "/uploads?limit=1000&cursor=c%26d"
+    assert (requests.get_upload("id").method, requests.get_upload("id").target) == ("GET", "/uploads/id")
+    assert requests.list_uploads("c&/d").target == "/uploads?limit=1000&cursor=c%26%2Fd"
+    assert (requests.list_uploads(None).method, requests.list_uploads(None).target) == ("GET", "/uploads?limit=1000")
 
 
 def test_a_completion_names_the_parts_in_order() -> None:

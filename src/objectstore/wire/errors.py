@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from objectstore import errors
@@ -154,7 +154,7 @@ def parse_retry_after(value: bytes | None, now: datetime) -> float | None:
     if digits.isdigit():
         return float(digits) if len(digits) <= _WAIT_DIGITS else None
     time = parse_http_date(value)
-    return None if time is None else max(0.0, (time - now.astimezone(UTC)).total_seconds())
+    return None if time is None else max(0.0, (time - now).total_seconds())
 
 
 def _told(body: bytes) -> dict[str, Any]:

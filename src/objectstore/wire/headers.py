@@ -355,12 +355,12 @@ def parse_digests(value: bytes) -> dict[str, bytes]:
     """The dictionary of byte sequences of a digest field (RFC 9530 §2, RFC 8941 §3.2). Raises InvalidDigest."""
     digests: dict[str, bytes] = {}
     for item in value.split(b","):
-        name, equals, quoted = item.strip(b" \t").partition(b"=")
+        name, _, quoted = item.strip(b" \t").partition(b"=")
         known = _DIGEST_NAMES.get(name.strip(b" \t").decode("latin-1").lower())
         if known is None:
             continue
         sequence = quoted.partition(b";")[0].strip()
-        if not equals or len(sequence) < 2 or sequence[:1] != b":" or sequence[-1:] != b":":
+        if sequence[:1] != b":" or sequence[-1:] != b":":
             raise InvalidDigest(f"a {known} digest stands between colons, as in {known}=:BASE64:")
         digests[known] = _raw_digest(known, sequence[1:-1])
     return digests
