@@ -26,7 +26,9 @@ from typing import Final, Literal, Protocol, TypeAlias
 
 from bench.measurement import LoadError
 from bench.processes import BOTH_CORES, SERVER_CORES, Program, free_port, pinned, running, script
-from bench.seeding import Seed, seed_engine, seed_files
+from bench.seeding import Seed, seed_files, seed_store
+from objectstore.backends.engine.backend import EngineBackend
+from objectstore.backends.filesystem import FilesystemBackend
 
 ROOT: Final = Path(__file__).parent.parent
 AsgiServer: TypeAlias = Literal["granian", "uvicorn"]
@@ -100,9 +102,9 @@ class Ours:
 
     def seed(self, folder: Path, seeds: tuple[Seed, ...]) -> None:
         if self.store == "engine":
-            seed_engine(folder / "data", seeds)
+            seed_store(EngineBackend(folder / "data", durability="relaxed"), seeds)
         else:
-            seed_files(folder / "files", seeds)
+            seed_store(FilesystemBackend(folder / "files"), seeds)
 
     def start(self, name: str, folder: Path) -> Iterator[Server]:
         folder.mkdir(parents=True, exist_ok=True)
@@ -114,7 +116,6 @@ class Ours:
         if self.store == "engine":
             command += ["--data", str(folder / "data")]
         else:
-            (folder / "files").mkdir(exist_ok=True)
             described = folder / "storage.yaml"
             described.write_text(
                 f"stores:\n  files:\n    type: FilesystemStore\n    config:\n"

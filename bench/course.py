@@ -29,7 +29,8 @@ def _measure(stage: Stage, row: Row) -> RowResult:
     samples: dict[str, list[Sample]] = {}
     missing: dict[str, str] = {}
     failed: dict[str, str] = {}
-    for turn in range(1 if row.once else stage.scale.turns):
+    first = 0 if row.once or row.warms_up or not stage.scale.warm_up else 1
+    for turn in range(first, 1 if row.once else stage.scale.turns):
         for name, lane in row.lanes.items():
             if name in missing or name in failed:
                 continue

@@ -30,12 +30,13 @@ class Results:
         return None if mine is None or theirs is None else mine.over(theirs)
 
     def peak(self, contestant: str) -> float | None:
-        """MiB that one of its processes held at most, in all rows."""
+        """MiB that one of its processes held at most, in all rows, with whichever store and number of workers."""
+        forms = {contestant, f"{contestant}-2", f"{contestant}-files"}
         peaks = [
             figure.peak
             for row in self.rows
             for name, figure in row.figures.items()
-            if contestant in {name.partition(",")[0], name.rpartition("→ ")[2]} and figure.peak is not None
+            if name.partition(",")[0].rpartition("→ ")[2] in forms and figure.peak is not None
         ]
         return max(peaks) / 2**20 if peaks else None
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from objectstore.backends.engine.backend import EngineBackend
+from objectstore.backends.contract import Backend
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
@@ -42,13 +42,13 @@ def seed_files(root: Path, seeds: tuple[Seed, ...]) -> None:
                     file.write(chunk)
 
 
-def seed_engine(data: Path, seeds: tuple[Seed, ...]) -> None:
-    """In a data directory of the engine, through the engine."""
-    asyncio.run(_seed_engine(data, seeds))
+def seed_store(store: Backend, seeds: tuple[Seed, ...]) -> None:
+    """In a store of ours, through it."""
+    asyncio.run(_seed_store(store, seeds))
 
 
-async def _seed_engine(data: Path, seeds: tuple[Seed, ...]) -> None:
-    async with EngineBackend(data, durability="relaxed") as backend:
+async def _seed_store(store: Backend, seeds: tuple[Seed, ...]) -> None:
+    async with store as backend:
         for seed in seeds:
             pool = os.urandom(min(seed.size, _BLOCK) + KIB)
             numbered = enumerate(seed.keys)

@@ -33,6 +33,7 @@ ROWS: Final = (
         unit="MB/s",
         how=f"{_HOW}; streamed, the chunks are dropped",
         lanes=lanes("get-large"),
+        warms_up=False,
     ),
     Row(
         name="backend-put-256m",
@@ -40,5 +41,6 @@ ROWS: Final = (
         unit="MB/s",
         how=f"{_HOW}; from chunks of 1 MiB in memory",
         lanes=lanes("put-large"),
+        warms_up=False,
     ),
 )

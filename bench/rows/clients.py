@@ -13,7 +13,8 @@ _OURS: Final = ("RestStore", "AsyncRestStore")
 
 
 def _lanes(work: Work, clients: tuple[str, ...], *, large: bool = False) -> dict[str, Lane]:
-    peers = ("granian",) if large or work == "upload" else _PEERS
+    # nginx has no digest of a large body, and does not take an upload as ours does.
+    peers = _PEERS if work == "gets" else ("granian",)
     return {f"{client} → {peer}": lane(client, work, peer, large=large) for peer in peers for client in clients}
 
 
@@ -47,9 +48,10 @@ ROWS: Final = (
         name="client-download",
         title="Client: download 256 MiB",
         unit="MB/s",
-        how=f"{_DOWN}; nginx has no digest to compare",
+        how=_DOWN,
         seeds=("big",),
         lanes=_moving("download", (*BLOCKING, *AWAITING)),
+        warms_up=False,
     ),
     Row(
         name="client-upload",
@@ -58,6 +60,7 @@ ROWS: Final = (
         how=f"{_UP}; obstore holds all of it first",
         seeds=("big",),
         lanes=_moving("upload", (*BLOCKING, *AWAITING)),
+        warms_up=False,
     ),
     Row(
         name="client-download-1g",
@@ -66,6 +69,7 @@ ROWS: Final = (
         how=_DOWN,
         seeds=("big",),
         lanes=_moving("download", _OURS, large=True),
+        warms_up=False,
     ),
     Row(
         name="client-upload-1g",
@@ -74,5 +78,6 @@ ROWS: Final = (
         how=_UP,
         seeds=("big",),
         lanes=_moving("upload", _OURS, large=True),
+        warms_up=False,
     ),
 )

@@ -22,3 +22,4 @@ class Row:
     lanes: Mapping[str, Lane]  # by contestant
     seeds: tuple[SeedName, ...] = ()  # objects that have to be there
     once: bool = False  # it takes long and tells of a limit, so one round is enough
+    warms_up: bool = True  # by a round that does not count; where each sample begins anew, it would tell nothing

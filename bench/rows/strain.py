@@ -169,5 +169,6 @@ ROWS: Final = (
         unit="s",
         how="from starting the command to the first key that it lists; the index is dropped from the page cache before",
         lanes={name: _cold(name, "many") for name in _OURS} | {"granian, 10 k objects": _cold("granian", "few")},
+        warms_up=False,
     ),
 )
