@@ -108,6 +108,11 @@ def _over_curl(row: str, client: str) -> Reach:
     return reach
 
 
+def _over_loop(results: Results, server: str) -> float | None:
+    row = "client-many-files"
+    return results.ratio((row, f"cp -r → {server}"), (row, f"loop → {server}"))
+
+
 def _files(row: str, peer: str) -> Reach:
     def reach(results: Results, server: str) -> float | None:
         return results.ratio((row, f"{server}-files"), (row, peer.format(server)))
@@ -302,6 +307,12 @@ GOALS: Final = (
         )
         for work in ("download", "upload")
         for kind, client in (("sync", "RestStore"), ("async", "AsyncRestStore"))
+    ),
+    Goal(
+        work="Client: `cp -r` of 10 000 files of 4 KiB",
+        wanted="5 of a loop of put",
+        reach=_over_loop,
+        least=5,
     ),
     Goal(
         work="Backend of S3: GET 256 MiB",

@@ -6,6 +6,7 @@ from typing import Final
 
 from bench.clients import Work, curl_lane, lane
 from bench.libraries import AWAITING, BLOCKING
+from bench.many import lane as many_lane
 from bench.rows.row import Lane, Row
 
 _PEERS: Final = ("nginx-objects", "granian")
@@ -79,5 +80,14 @@ ROWS: Final = (
         seeds=("big",),
         lanes=_moving("upload", _OURS, large=True),
         warms_up=False,
+    ),
+    Row(
+        name="client-many-files",
+        title="Client: store many files of 4 KiB",
+        unit="/s",
+        how="in a process on the load's core, its start included; CPU is that of the client for one file; "
+        "`cp -r` beside a loop of `RestStore.put`; each file is on the disk of the server before it answers",
+        seeds=("written",),
+        lanes={f"{way} → granian": many_lane(way, "granian") for way in ("loop", "cp -r")},
     ),
 )
