@@ -58,6 +58,7 @@ _GET: Final = GetOptions()
 _COPY: Final = CopyOptions()
 _UPLOADS: Final = OWN + b"upload:"
 _PATIENCE: Final = 3600 * 1000  # milliseconds that a body may pause
+_FAREWELL: Final = 1.0  # seconds
 _AT_ONCE: Final = 16  # requests of one call
 
 
@@ -127,8 +128,10 @@ class RedisBackend:
                 if (info := self._done(key, outcome)) is not None:
                     return info
         except BaseException:
-            with suppress(ObjectStoreError):
-                await self._server.unlink(writing)
+            # It ends by itself in any case: a server that does not answer is not waited for as long again.
+            with suppress(ObjectStoreError, TimeoutError):
+                async with asyncio.timeout(_FAREWELL):
+                    await self._server.unlink(writing)
             raise
 
     @asynccontextmanager
@@ -228,7 +231,7 @@ class RedisBackend:
             case b"done":
                 return self._info(key, outcome[1])
             case b"kind":
-                kind = outcome[1].decode()
+                kind = outcome[1].decode(errors="replace")
                 raise InvalidKey(f"RedisStore cannot hold {key!r}: another program keeps a {kind} under that name")
             case b"lost":
                 raise Unavailable("Redis lost what had been sent of the body: it was restarted, or the body paused")

@@ -10,6 +10,8 @@ from redis import exceptions
 from objectstore.errors import ConfigurationError, ObjectStoreError, StorageFull, Unavailable
 
 _REFUSED = (exceptions.AuthenticationError, exceptions.AuthorizationError, exceptions.NoPermissionError)
+# The library takes what arrives for what it expects.
+_GARBLED = (ValueError, LookupError, TypeError, AttributeError, OSError)
 
 
 @contextmanager
@@ -19,6 +21,8 @@ def translated(address: str) -> Generator[None]:
         yield
     except exceptions.RedisError as error:
         raise _translate(error, address) from error
+    except _GARBLED as error:
+        raise Unavailable(f"Redis at {address} gave an answer that makes no sense", retry_after=1) from error
 
 
 @contextmanager
@@ -35,6 +39,8 @@ def opening(address: str) -> Generator[None]:
         raise ConfigurationError(f"what answers at {address} is not Redis: check the url") from error
     except exceptions.RedisError as error:
         raise ConfigurationError(f"Redis cannot be used at {address}: {_words(error)}; check the url") from error
+    except _GARBLED as error:
+        raise ConfigurationError(f"what answers at {address} makes no sense: check the url") from error
 
 
 def _translate(error: exceptions.RedisError, address: str) -> ObjectStoreError:

@@ -37,11 +37,11 @@ def parse_state(key: str, state: bytes, now: datetime) -> ObjectInfo:
         Corrupted: the record cannot be read.
     """
     summary, _, record = state.partition(b"\n")
-    size, _, digest = summary.decode().partition(" ")
-    if not record:
-        return ObjectInfo(key=key, size=int(size), etag=f"{digest}-{size}", created=now, modified=now)
     created, _, said = record.partition(b"\n")
     try:
+        size, _, digest = summary.decode().partition(" ")
+        if not record:
+            return ObjectInfo(key=key, size=int(size), etag=f"{digest}-{size}", created=now, modified=now)
         members = json.loads(said)
         return ObjectInfo(
             key=key,

@@ -12,17 +12,65 @@ Redis keeps neither versions nor times of its strings, and any program may repla
 SHA-1 of the bytes that it is about, and is believed only when they are those of the string: that costs Redis a pass
 over the bytes, and there is no cheaper way to be sure. It is also why an object is looked at in one script.
 
+Each script repeats the name that its caller has given to the call, so that the answer to another one is never taken
+for it: one bit of a length that is read wrongly, and a connection gives every answer to the request after it.
+
 A script is not rolled back when a command in it fails. Out of memory is what can happen, and the first command that
 may need memory tells it; so that one comes before anything of the old object is touched.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
 
 OWN: Final = b"\0objectstore:"  # as in the Lua below
 BLOCK: Final = 512 * 1024  # bytes sent or fetched at once
 ANY: Final = b"*"  # whatever the state of an object
+_CALLED: Final = "local CALLED = table.remove(ARGV, 1)\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """`text` gives a result, of which `is_result` tells whether it may be one."""
+
+    text: str
+    is_result: Callable[[Any], bool]
+
+    @property
+    def source(self) -> str:
+        """What Redis runs: it is told a name in front of the arguments, and answers with that name and the result."""
+        return f"{_CALLED}local function result()\n{self.text}\nend\nreturn {{CALLED, result()}}"
+
+
+def _bytes_or_none(told: Any) -> bool:
+    return told is None or isinstance(told, bytes)
+
+
+def _state_and_bytes(told: Any) -> bool:
+    return isinstance(told, list) and len(told) == 2 and isinstance(told[0], bytes) and _bytes_or_none(told[1])
+
+
+def _words(told: Any) -> bool:
+    return isinstance(told, list) and bool(told) and all(isinstance(word, bytes) for word in told)
+
+
+def _two_words(told: Any) -> bool:
+    return _words(told) and len(told) == 2
+
+
+def _outcome(told: Any) -> bool:
+    return _words(told) and (told[0] in {b"changed", b"lost", b"absent"} or len(told) == 2)
+
+
+def _deleted(told: Any) -> bool:
+    return _words(told) and told[0] in {b"done", b"changed", b"absent"}
+
+
+def _number(told: Any) -> bool:
+    return isinstance(told, int)
+
 
 _COMMON: Final = r"""
 local OWN = '\0objectstore:'
@@ -85,7 +133,7 @@ local function place(key, writing, created, told)
 end
 """
 
-LOOK: Final = (
+LOOK: Final = Script(
     _COMMON
     + r"""
 -- key; the size up to which the bytes are given too (those above are leased to a reader), -1 for none
@@ -99,10 +147,11 @@ local size = tonumber(string.match(found, '^%d+'))
 if size <= limit then return {found, redis.call('GET', key)} end
 if limit >= 0 then lease(key, redis.sha1hex(found)) end
 return {found, false}
-"""
+""",
+    _state_and_bytes,
 )
 
-READ: Final = (
+READ: Final = Script(
     _COMMON
     + r"""
 -- key; the state in which it was looked at, the first byte, how many, whether they are the last: false when that
@@ -121,10 +170,11 @@ else
   lease(key, version)
 end
 return redis.call('GETRANGE', from, at, at + count - 1)
-"""
+""",
+    _bytes_or_none,
 )
 
-EXTEND: Final = (
+EXTEND: Final = Script(
     _COMMON
     + r"""
 -- writing; how much of the body is there already, what comes next, milliseconds to keep it
@@ -132,10 +182,11 @@ if redis.call('STRLEN', KEYS[1]) ~= tonumber(ARGV[1]) then return 0 end
 redis.call('APPEND', KEYS[1], ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return 1
-"""
+""",
+    _number,
 )
 
-COMMIT: Final = (
+COMMIT: Final = Script(
     _COMMON
     + r"""
 -- key, writing; the state expected, the time, the rest of the record, the size, and all the bytes if none were sent
@@ -144,10 +195,11 @@ if refused then return refused end
 if ARGV[5] then redis.call('SET', KEYS[2], ARGV[5], 'PX', KEPT) end
 if redis.call('STRLEN', KEYS[2]) ~= tonumber(ARGV[4]) then return {'lost'} end
 return place(KEYS[1], KEYS[2], ARGV[2], ARGV[3])
-"""
+""",
+    _outcome,
 )
 
-COPY: Final = (
+COPY: Final = Script(
     _COMMON
     + r"""
 -- target, writing, source; the state expected of the target, the time, the rest of the record, the source's state
@@ -156,10 +208,11 @@ local refused = refusal(KEYS[1], ARGV[1])
 if refused then return refused end
 redis.call('COPY', KEYS[3], KEYS[2], 'REPLACE')
 return place(KEYS[1], KEYS[2], ARGV[2], ARGV[3])
-"""
+""",
+    _outcome,
 )
 
-DELETE: Final = (
+DELETE: Final = Script(
     _COMMON
     + r"""
 -- key; the state expected
@@ -170,10 +223,12 @@ release(key)
 redis.call('UNLINK', key)
 redis.call('HDEL', RECORDS, key)
 return {'done'}
-"""
+""",
+    _deleted,
 )
 
-NAMES: Final = r"""
+NAMES: Final = Script(
+    r"""
 -- none; the cursor, a pattern, how many to look at, what every name begins with and is told without: the cursor to go
 -- on with, and names of strings with NUL between them. (Taken as one text: to tell each apart costs a client ten times
 -- what it costs Redis.) A name with NUL in it is none of an object.
@@ -184,4 +239,8 @@ for _, name in ipairs(found[2]) do
   if not string.find(key, '\0', 1, true) then names[#names + 1] = key end
 end
 return {found[1], table.concat(names, '\0')}
-"""
+""",
+    _two_words,
+)
+
+CHECK: Final = Script("-- a name to write under\nredis.call('SET', KEYS[1], '', 'PX', 1)\nreturn 1\n", _number)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from itertools import count
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -11,14 +12,25 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoPermissionError
+from redis.maint_notifications import MaintNotificationsConfig
 
 from objectstore.backends.redis.failures import opening, translated
-from objectstore.backends.redis.scripts import OWN
+from objectstore.backends.redis.scripts import CHECK, OWN, Script
 from objectstore.errors import ConfigurationError, Unavailable
 
 _log: Final = logging.getLogger("objectstore.redis")
 _OLDEST: Final = (6, 2)  # has COPY
 _FORM: Final = "redis://USER:PASSWORD@HOST:PORT/DB, rediss://… or unix:///PATH"
+
+
+class _Pool(BlockingConnectionPool):
+    """Gives out no connection that was reset while it was idle; of one that was closed the library takes care."""
+
+    async def ensure_connection(self, connection: Any) -> None:
+        writer = getattr(connection, "_writer", None)
+        if writer is not None and writer.is_closing():
+            await connection.disconnect()
+        await super().ensure_connection(connection)
 
 
 class Server:
@@ -27,20 +39,23 @@ class Server:
     def __init__(self, url: str) -> None:
         self._url = url
         self._client: Redis | None = None
-        self._scripts: dict[str, Any] = {}
+        self._scripts: dict[Script, Any] = {}
+        self._calls = count()
         self._address = _address(url)
 
     async def open(self) -> None:
         """Raises ConfigurationError: no Redis that can be used answers there."""
         try:
             # Commands are not sent again by themselves: whether the first was carried out is not known then.
-            pool = BlockingConnectionPool.from_url(
+            pool = _Pool.from_url(
                 self._url,
                 max_connections=64,
                 timeout=30,
                 socket_timeout=30,
                 socket_connect_timeout=5,
                 retry=Retry(NoBackoff(), 0),
+                # With them on, the library does not look whether a connection has ended while it was idle.
+                maint_notifications_config=MaintNotificationsConfig(enabled=False),
                 decode_responses=False,
             )
         except ValueError:
@@ -60,14 +75,21 @@ class Server:
         if client is not None:
             await client.aclose()
 
-    async def run(self, script: str, keys: Sequence[bytes], *arguments: bytes | str | int) -> Any:
+    async def run(self, script: Script, keys: Sequence[bytes], *arguments: bytes | str | int) -> Any:
         """What the script returns."""
         client = self._open_client()
         known = self._scripts.get(script)
         if known is None:
-            known = self._scripts[script] = client.register_script(script)
+            known = self._scripts[script] = client.register_script(script.source)
+        called = b"%d" % next(self._calls)
         with translated(self._address):
-            return await known(keys=keys, args=arguments)
+            told = await known(keys=keys, args=(called, *arguments))
+        if isinstance(told, list) and len(told) == 2 and told[0] == called and script.is_result(told[1]):
+            return told[1]
+        # Whatever else it is the answer to, that connection is of no use any more; it is among the idle ones now.
+        with translated(self._address):
+            await client.connection_pool.disconnect(inuse_connections=False)
+        raise Unavailable(f"Redis at {self._address} gave an answer that makes no sense", retry_after=1)
 
     async def unlink(self, name: bytes) -> None:
         client = self._open_client()
@@ -76,9 +98,7 @@ class Server:
 
     async def check(self) -> None:
         """Raises Unavailable, StorageFull: nothing can be written."""
-        client = self._open_client()
-        with translated(self._address):
-            await client.set(OWN + b"check", b"", px=1)
+        await self.run(CHECK, (OWN + b"check",))
 
     def _open_client(self) -> Redis:
         if self._client is None:
