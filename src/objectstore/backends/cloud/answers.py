@@ -34,7 +34,7 @@ def parse(body: bytes, root: str) -> ET.Element:
         raise Garbled("it declares entities")
     try:
         found = ET.fromstring(body)  # noqa: S314  without entities
-    except ET.ParseError as error:
+    except (ET.ParseError, LookupError, ValueError) as error:  # an encoding that nobody knows is a LookupError
         raise Garbled(str(error)) from error
     for element in found.iter():
         element.tag = element.tag.rpartition("}")[2]

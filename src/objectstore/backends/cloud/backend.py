@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
@@ -376,7 +376,8 @@ class CloudBackend:
         # There are servers that write whatever the condition; to take their word would be to lose someone's update.
         name = f"{HIDDEN}conditions-{_new_id()}"
         fields = {"Content-Type": DEFAULT_CONTENT_TYPE}
-        await self._medium.write(name, b"", fields, Create())
+        with suppress(Refused):  # of a try whose answer was lost, and which was sent again: nobody else knows the name
+            await self._medium.write(name, b"", fields, Create())
         try:
             await self._medium.write(name, b"", fields, Create())
         except Refused:

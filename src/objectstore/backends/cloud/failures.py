@@ -37,8 +37,11 @@ _FULL: Final = frozenset({"QuotaExceeded", "XMinioStorageFull", "InsufficientCap
 LARGEST: Final = 5 * 1024**4  # bytes: what S3, GCS and their like take as one object
 
 
-class Refused(Exception):
-    """The service did not write, since the object is not in the state that the write was bound to."""
+class Refused(Unavailable):
+    """The service did not write, since the object is not in the state that the write was bound to.
+
+    Where no write was bound to anything it is a conflict that passes.
+    """
 
 
 class OutOfRange(Exception):
@@ -81,7 +84,7 @@ def of_status(name: str, status: int, code: str | None, key: str, retry_after: f
         case 404:
             return NotFound(key)
         case 409 | 412:
-            return Refused(said)
+            return Refused(f"{name} refuses what is in conflict with something else ({said})", retry_after=wait)
         case 416:
             return OutOfRange(said)
         case 401 | 403:
