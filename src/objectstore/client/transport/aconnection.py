@@ -185,7 +185,8 @@ class AsyncConnection(asyncio.BufferedProtocol):
 
     def _is_refused(self) -> bool:
         """Whether the server has answered already, with an error; or is gone, which is told where it is waited for."""
-        if self._failure is not None:
+        # Of a write that failed the loop tells when it has its turn, which it might not have before the body ends.
+        if self._failure is not None or self._transport.is_closing():
             return True
         answer = self._answer
         if answer is None or answer.status < 300:
