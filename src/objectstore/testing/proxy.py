@@ -371,6 +371,8 @@ class _Connection:
             carrying.cancel()
             # Before Python 3.12 this is how to wait for it whatever it raises.
             await asyncio.wait([carrying])
+            if not carrying.cancelled():
+                carrying.exception()  # one side has hung up
             for one in self._sockets:
                 with contextlib.suppress(OSError):
                     if reset:
