@@ -22,6 +22,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from objectstore.cli.forking import BEING_COPIED, Method, start_method, starting_processes
 from objectstore.errors import ConfigurationError
+from objectstore.server.accepting import room
 from objectstore.server.observation.logs import form_of, logging_config
 
 ServerName: TypeAlias = Literal["granian", "uvicorn"]
@@ -29,9 +30,6 @@ DEFAULT_SERVER: Final[ServerName] = "granian"
 _APPLICATION: Final = "objectstore.app:app"
 _READ_AHEAD: Final = 64 * 1024  # bytes of a connection that Granian holds; its default is six times as much
 _BACKLOG: Final = 1024  # connections not yet accepted
-_ACCEPTORS: Final = 16  # connections that uvicorn takes between two rounds of its loop
-_MOST_CONNECTIONS: Final = 16 * 1024  # of a worker; one that does nothing costs some kilobytes
-_OTHER_FILES: Final = 512  # that a worker may have open at once
 _FOREVER: Final = 10 * 365 * 86400  # seconds
 _HEALTH_CHECK: Final = 30  # seconds for a worker to answer uvicorn, also while it starts on a busy machine
 _POLL: Final = 0.01  # seconds between two looks whether the server answers
@@ -130,12 +128,6 @@ def _allow_connections() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def _connections() -> int:
-    """How many connections a worker may hold: by default Granian takes no more than wait to be accepted."""
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return min(_MOST_CONNECTIONS, max(_BACKLOG, files - _OTHER_FILES))
-
-
 def _run_uvicorn(launch: Launch) -> bool:
     from uvicorn import Config, Server
     from uvicorn.config import STARTUP_FAILURE
@@ -152,13 +144,9 @@ def _run_uvicorn(launch: Launch) -> bool:
 
         def terminate_all(self) -> None:
             # As long as this process has it open, the kernel would take connections that nobody answers.
-            for one in listeners:
-                one.close()
+            launch.place.socket.close()
             super().terminate_all()
 
-    # The library under its loop takes one connection of each listener a round. A round of a busy server takes
-    # milliseconds, and thousands of clients that come back after a restart would wait for minutes.
-    listeners = [launch.place.socket, *(launch.place.socket.dup() for _ in range(_ACCEPTORS - 1))]
     config = Config(
         _APPLICATION,
         loop="uvloop",
@@ -178,7 +166,7 @@ def _run_uvicorn(launch: Launch) -> bool:
         ssl_keyfile=None if launch.tls is None else str(launch.tls.key),
     )
     if launch.workers > 1:
-        processes = Processes(config, listeners)
+        processes = Processes(config, [launch.place.socket])
         processes.run()
         return all(process.exitcode != STARTUP_FAILURE for process in processes.processes)
     server = Server(config)
@@ -189,7 +177,7 @@ def _run_uvicorn(launch: Launch) -> bool:
     # The server has handlers of its own while it runs, and raises the signal again when it is done.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    server.run(listeners)
+    server.run([launch.place.socket])
     return server.started
 
 
@@ -236,7 +224,7 @@ def _run_granian(launch: Launch, method: Method) -> bool:
         http2_settings=HTTP2Settings(max_headers_size=_READ_AHEAD),
         websockets=False,
         backlog=_BACKLOG,
-        backpressure=_connections(),
+        backpressure=room(),  # by default it takes no more than wait to be accepted
         log_level=LogLevels(launch.log_level),
         log_dictconfig=_logging(launch),
         log_access=False,

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
+from objectstore.server import accepting
 from objectstore.server.connections import supported, unaccepted
 from objectstore.server.exchange import Exchange
 
@@ -64,6 +65,7 @@ def serving(leaving: Leaving) -> None:
     """From now on `leave` is of this one, too."""
     _serving.append(leaving)
     amend_uvicorn()
+    accepting.amend_uvicorn()
 
 
 def gone(leaving: Leaving) -> None:
@@ -88,12 +90,12 @@ def amend_uvicorn() -> None:
 
     async def shutdown(self: Server, sockets: Iterable[socket.socket] | None = None) -> None:
         def stop() -> None:
-            for server in self.servers:
-                server.close()
+            accepting.stop(self)
             for one in sockets or ():
                 one.close()
 
         await leave(stop)
+        stop()
         await end(self, sockets)
 
     amended: Any = module.Server

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import resource
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
@@ -13,8 +14,10 @@ from objectstore.ratelimit.addresses import Networks
 from objectstore.ratelimit.limiter import Limiter
 from objectstore.ratelimit.memory import MemoryLimiter
 from objectstore.ratelimit.shared import RedisLimiter
+from objectstore.server.accepting import room
 
 _log: Final = logging.getLogger("objectstore.limits")
+_FEW_FILES: Final = 4096
 
 Refusal: TypeAlias = Literal["token_rate", "address_rate", "storage_away", "concurrency", "slow_sender", "slow_reader"]
 
@@ -45,6 +48,14 @@ def limits_of(settings: Settings) -> Limits:
             "each of the %d workers allows a share of the rate limit %s; to have them share it, set RATE_LIMIT_STORAGE",
             settings.workers,
             format_rate(settings.rate_limit),
+        )
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files < _FEW_FILES:
+        _log.warning(
+            "this process may open %d files, so it holds %d connections at most; raise the hard limit "
+            "(ulimit -Hn, LimitNOFILE of systemd, --ulimit nofile of Docker)",
+            files,
+            room(),
         )
     return Limits(
         limiter=limiter,
