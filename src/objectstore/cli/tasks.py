@@ -14,6 +14,7 @@ from objectstore.client import RestStore
 from objectstore.client.syncing.times import NAME, told
 from objectstore.client.transfers.folders import Found, placed, walk
 from objectstore.client.transfers.jobs import Copy, Download, Job, Report, Upload
+from objectstore.client.transfers.kinds import guess_content_type
 from objectstore.client.transfers.names import key_of, path_of
 from objectstore.client.transfers.remote import RemoteContent
 from objectstore.errors import InvalidKey, NotFound
@@ -105,7 +106,11 @@ class Finder:
     def add_upload(self, file: Found, target: Side, there: ObjectInfo | None, found: ToDo) -> None:
         assert isinstance(target, Remote)  # noqa: S101  of what is local, by `find`
         given = self._how.attributes
-        attributes = replace(given, metadata={NAME: told(file.changed), **given.metadata})
+        attributes = replace(
+            given,
+            content_type=given.content_type or guess_content_type(file.path, target.key),
+            metadata={NAME: told(file.changed), **given.metadata},
+        )
         job = Upload(
             source=file.path,
             key=target.key,

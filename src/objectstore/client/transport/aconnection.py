@@ -13,7 +13,6 @@ from objectstore.client.transport.http1 import Answer, Malformed
 from objectstore.client.transport.way import Way
 from objectstore.errors import IncompleteBody
 
-_READ: Final = 256 * 1024  # bytes
 _HELD: Final = 1024 * 1024  # bytes of a body that nobody has taken yet; more is not read
 _JOINED: Final = 64 * 1024  # bytes; sending copies less than another system call costs
 
@@ -21,12 +20,12 @@ _JOINED: Final = 64 * 1024  # bytes; sending copies less than another system cal
 class AsyncConnection(asyncio.BufferedProtocol):
     """A socket with what has come over it. One task at a time waits for something to happen to it."""
 
-    def __init__(self, way: Way, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, way: Way, loop: asyncio.AbstractEventLoop, buffer: memoryview) -> None:
+        """`buffer` is what is read into; connections of one loop may share it, since none holds on to it."""
         self.chunks: Final[deque[bytes]] = deque()  # of the body, not taken yet
         self.gone: Final[asyncio.Future[None]] = loop.create_future()
         self.idle_since = 0.0
-        # One for all that comes, as in the transport that blocks.
-        self._buffer = memoryview(bytearray(_READ))
+        self._buffer = buffer
         self._way = way
         self._loop = loop
         self._answer: Answer | None = None

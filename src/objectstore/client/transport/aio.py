@@ -14,6 +14,7 @@ from objectstore.client.transport.http1 import Answer, announced, format_head
 from objectstore.client.transport.way import IDLE, Way
 from objectstore.wire.headers import FieldList
 
+_READ: Final = 256 * 1024  # bytes
 _ATTEMPT: Final = 0.25  # seconds before the next address of a host is tried beside the one before (RFC 8305)
 _FAREWELL: Final = 2.0  # seconds; TLS takes leave of the other side
 
@@ -73,6 +74,8 @@ class _Pool:
         self._idle: deque[AsyncConnection] = deque()
         self._open: set[AsyncConnection] = set()  # idle or in use
         self._closed = False
+        # The loop reads into it, and has us copy what came, without anything in between.
+        self._buffer = memoryview(bytearray(_READ))
         self._unwanted: set[asyncio.Task[tuple[asyncio.Transport, AsyncConnection]]] = (
             set()
         )  # being connected for nobody
@@ -136,7 +139,7 @@ class _Pool:
 
     async def _connect(self) -> AsyncConnection:
         way = self._way
-        connection = AsyncConnection(way, self.loop)
+        connection = AsyncConnection(way, self.loop, self._buffer)
         # uvloop, which servers run on, tries one address after the other.
         racing: dict[str, Any] = {}
         if isinstance(self.loop, asyncio.BaseEventLoop):
