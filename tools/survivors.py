@@ -80,7 +80,7 @@ def changes(module: str, mutated: str, names: Collection[str]) -> dict[str, Chan
 
 def _readable(name: str) -> str:
     parts = _NAME.fullmatch(name)
-    assert parts is not None, name  # noqa: S101
+    assert parts is not None, name  # noqa: S101  for the type checker
     return f"{parts['owner']}.{parts['function']}" if parts["owner"] else parts["function"]
 
 

@@ -65,7 +65,7 @@ def _taken(size: int | None, replaced: int, *parts: bytes) -> list[bytes]:
             admitted = bounded(_body(*parts), size, QUOTA, USAGE, replaced)
             assert not isinstance(admitted, bytes)
             async for chunk in admitted:
-                taken.append(chunk)  # noqa: PERF401 — they count when an error ends them, too
+                taken.append(chunk)  # noqa: PERF401  they count when an error ends them, too
         except QuotaExceeded:
             taken.append(b"refused")
         return taken

@@ -64,3 +64,4 @@ def test_a_formatted_rate_is_parsed_as_the_same(rate: Rate) -> None:
 def test_windows_are_shown_in_the_largest_unit_that_fits() -> None:
     assert format_rate(parse_rate("1/3600s;1/90 seconds;1/48 hours")) == "1/90 seconds;1/hour;1/2 days"
     assert format_rate(UNLIMITED) == "none"
+    assert str(Window(5, 7)) == "5/7 seconds"

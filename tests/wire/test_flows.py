@@ -47,6 +47,7 @@ INFO = ObjectInfo(
 PATIENT = Retries(limit=3, delay=1.0)
 STORED = Reply(200, {}, dump(record(INFO)), NOW)
 FOUND = Reply(200, dict(format_info(INFO)), b"", NOW)
+WHOLE = Reply(200, {**FOUND.fields, b"content-length": b"10"}, DATA, NOW)
 LOST = ConnectionFailed("the connection was lost", sent=True)
 UNSENT = ConnectionFailed("cannot connect", sent=False)
 
@@ -419,3 +420,67 @@ def test_a_server_is_waited_for_just_two_minutes() -> None:
 def test_patience_is_not_negative_nor_endless(limit: int, delay: float) -> None:
     with pytest.raises(ValueError, match="from 0 on"):
         Retries(limit=limit, delay=delay)
+
+
+def test_the_keys_of_a_batch_end_in_one_of_three_ways() -> None:
+    told = {"deleted": ["a"], "errors": [_absent("b"), {"code": "forbidden", "message": "not yours", "key": "c"}]}
+    steps, found = play(flows.delete_many(["a", "b", "c", "a"], PATIENT), Reply(200, {}, dump(told), NOW))
+    assert len(steps) == 1
+    assert (found.deleted, found.absent, list(found.failed)) == (("a",), ("b",), ["c"])
+
+
+def test_what_is_absent_when_a_batch_is_sent_again_was_deleted_by_the_first() -> None:
+    told = {"deleted": ["a"], "errors": [_absent("b")]}
+    _, found = play(flows.delete_many(["a", "b"], PATIENT), LOST, Reply(200, {}, dump(told), NOW))
+    assert (found.deleted, found.absent) == (("a", "b"), ())
+
+
+def test_a_single_key_is_no_batch() -> None:
+    with pytest.raises(TypeError, match="as in \\[key\\]"):
+        play(flows.delete_many("key", PATIENT))
+
+
+def _absent(key: str) -> dict[str, str]:
+    return {"code": "not_found", "message": "no such object", "key": key}
+
+
+def test_a_listing_that_does_not_advance_is_no_listing() -> None:
+    request = requests.list_objects(prefix="", delimiter="", limit=10, cursor="c", start_after="a", details=False)
+    assert request.target == "/objects?limit=10&cursor=c&start_after=a"
+    page = Reply(200, {}, dump({"keys": ["k"], "next_cursor": "c"}), NOW)
+    _, found = play(flows.list_page(request, None, PATIENT), page)
+    assert (found.keys, found.next_cursor) == (("k",), "c")
+    _, another = play(flows.list_page(request, "b", PATIENT), page)
+    assert another == found
+    with pytest.raises(InternalError, match="its next page is itself"):
+        play(flows.list_page(request, "c", PATIENT), page)
+
+
+def test_a_small_body_that_came_with_the_head_needs_no_stream() -> None:
+    steps, found = play(flows.get_or_open("k", None, UNCONDITIONAL, PATIENT), WHOLE)
+    assert [type(step) for step in steps] == [Open]
+    assert found == DATA
+    _, begun = play(flows.get_or_open("k", None, UNCONDITIONAL, PATIENT), opened(partial=False))
+    assert isinstance(begun, tuple)
+    assert begun[0].info.size == len(DATA)
+
+
+def test_the_other_requests_are_one_step_each() -> None:
+    upload_ = {"upload_id": "u", "key": "k", "begun_at": "2024-05-06T00:00:00Z"}
+    _, one = play(flows.get_upload("u", PATIENT), Reply(200, {}, dump(upload_), NOW))
+    assert (one.upload_id, one.key) == ("u", "k")
+    _, (some, cursor) = play(
+        flows.list_uploads("c", PATIENT), Reply(200, {}, dump({"uploads": [upload_], "next_cursor": None}), NOW)
+    )
+    assert ([found.upload_id for found in some], cursor) == (["u"], None)
+    link: dict[str, object] = {"url": "", "path": "/objects/k?link=1", "public": False, "method": "GET", "key": "k"}
+    link["expires_at"] = "2024-05-06T00:00:00Z"
+    signed = Reply(200, {}, dump(link), NOW)
+    _, made = play(flows.sign(requests.head_object("k"), "http://host", PATIENT), signed)
+    assert str(made) == "http://host/objects/k?link=1"
+    _, kept = play(flows.usage(PATIENT), Reply(200, {}, dump({"usage": []}), NOW))
+    assert kept == ()
+    _, body = play(flows.get("k", None, UNCONDITIONAL, PATIENT), WHOLE)
+    assert body == DATA
+    _, copied = play(flows.copy("k", "l", NO_ATTRIBUTES, UNCONDITIONAL, PATIENT), STORED)
+    assert copied == INFO

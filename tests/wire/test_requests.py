@@ -206,3 +206,9 @@ def test_what_cannot_travel_is_refused_before_anything_is_sent() -> None:
         requests.begin_upload("k", attributes, UNCONDITIONAL)
     with pytest.raises(BadRequest):
         put(Conditions(if_match=('quo"te',)))
+
+
+@pytest.mark.parametrize("limit", [0, 1001])
+def test_a_page_has_a_limit(limit: int) -> None:
+    with pytest.raises(InvalidParameter, match="1 to 1000"):
+        requests.list_objects(prefix="", delimiter="", limit=limit, cursor=None, start_after=None, details=False)

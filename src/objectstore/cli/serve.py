@@ -191,7 +191,7 @@ def _serve(server: ServerName, tls: Tls | None) -> bool:
 
     settings = load_settings()
     if settings.data_dir is not None:
-        import objectstore.backends.engine.backend  # noqa: F401
+        import objectstore.backends.engine.backend  # noqa: F401  importing it is the point
     limiter_of(settings)  # which says what is wrong with it: here, and not again and again in each worker
     if tls is not None:
         check_tls(tls)

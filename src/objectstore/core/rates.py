@@ -21,7 +21,7 @@ class Window:
             if self.period % seconds == 0:
                 times = self.period // seconds
                 return f"{self.quota}/{unit}" if times == 1 else f"{self.quota}/{times} {unit}s"
-        raise AssertionError(self.period)
+        raise AssertionError(self.period)  # pragma: no cover  a second divides everything
 
 
 Rate: TypeAlias = tuple[Window, ...]

@@ -126,7 +126,7 @@ def test_what_is_expected_and_asked_of_the_whole_holds(tmp_path: Path) -> None:
                 parts = await _send_all(backend, upload_id)
                 if expected is WHOLE:
                     info = await backend.uploads.complete(upload_id, parts, CompleteOptions())
-                    assert info.digests == {"sha-256": digest, "md5": hashlib.md5(WHOLE).digest()}  # noqa: S324
+                    assert info.digests == {"sha-256": digest, "md5": hashlib.md5(WHOLE).digest()}  # noqa: S324  a checksum
                 else:
                     with pytest.raises(DigestMismatch):
                         await backend.uploads.complete(upload_id, parts)

@@ -125,7 +125,7 @@ class _Taking:
         self.kept.check_format(before)
         make_folder(self.kept.states)
         make_folder(self.kept.blobs)
-        for attempt in range(1, _ATTEMPTS + 1):
+        for attempt in range(1, _ATTEMPTS + 1):  # pragma: no branch  the last one is made or raises
             self._done = _Done()
             try:
                 manifest = self._add(before)

@@ -98,7 +98,8 @@ def examine(
         with closing(schema.open_for_reading(directory.index)) as connection:
             checker = _Checker(directory, connection, deep=deep)
             for finding in checker.lost():
-                yield _mended(directory, finding, source) if repair and source is not None else finding
+                body = finding.body if repair else None
+                yield finding if body is None or source is None else _mended(directory, finding, body, source)
             for finding in chain(checker.orphans(), checker.miscounted()):
                 yield replace(finding, repaired=True) if repair and _remove(directory, finding) else finding
     except (OSError, sqlite3.Error) as error:
@@ -220,11 +221,9 @@ def _miscounted(told: Usage, right: Usage) -> str:
     )
 
 
-def _mended(directory: Directory, finding: Finding, source: Donor) -> Finding:
-    if finding.body is None:
-        return finding
+def _mended(directory: Directory, finding: Finding, body: Stored, source: Donor) -> Finding:
     try:
-        done = mending.mend(directory, finding.body, source)
+        done = mending.mend(directory, body, source)
         reason = "the backup has no sound body of it"
     except (ObjectStoreError, OSError, sqlite3.Error) as error:
         # The others may have more luck.

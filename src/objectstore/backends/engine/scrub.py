@@ -22,7 +22,7 @@ from objectstore.backends.engine import fixity, schema
 from objectstore.backends.engine.directory import Directory, nearly_full
 from objectstore.backends.engine.failures import translate
 from objectstore.backends.engine.fixity import Verified
-from objectstore.backends.engine.scrubstate import Pass, ScrubFolder, State
+from objectstore.backends.engine.scrubstate import Pass, ScrubFolder, State, under_way
 from objectstore.backends.engine.stored import Bodies, Stored
 from objectstore.errors import ObjectStoreError, StorageFull
 from objectstore.wire.records import format_time
@@ -125,7 +125,7 @@ class Scrub:
         waiting: list[Verified] = []
         note_at = time.monotonic() + _PIECE_TIME
         try:
-            for stored in self._bodies(state.now, bodies):
+            for stored in self._bodies(under_way(state), bodies):
                 one = self._verify(bodies, stored)
                 state = _counted(state, stored, one)
                 if one is not None:
@@ -142,16 +142,15 @@ class Scrub:
             one = _of_index(str(gap), self._now())
             state = _counted(state, None, one)
             waiting.append(one)
-        if state.now is not None:
-            state = replace(state, now=replace(state.now, ended=self._now().timestamp()))
-        state = self._folder.finish(self._note(state, waiting))
-        if state.last is not None:
-            logger.info("scrub: verified %d bodies, %d damaged", state.last.bodies, state.last.damaged)
-        return state
+        state = replace(state, now=replace(under_way(state), ended=self._now().timestamp()))
+        state = self._note(state, waiting)
+        done = under_way(state)
+        logger.info("scrub: verified %d bodies, %d damaged", done.bodies, done.damaged)
+        return self._folder.finish(state)
 
-    def _bodies(self, now: Pass | None, bodies: Bodies) -> Iterator[Stored]:
-        if now is None or not now.part:
-            yield from chain(bodies.objects(None if now is None else now.after), bodies.parts())
+    def _bodies(self, now: Pass, bodies: Bodies) -> Iterator[Stored]:
+        if not now.part:
+            yield from chain(bodies.objects(now.after), bodies.parts())
         else:
             yield from bodies.parts(now.after)
 
@@ -182,15 +181,14 @@ class Scrub:
 
     def _note(self, state: State, waiting: list[Verified]) -> State:
         """Write down what was verified, and then that it was."""
-        if state.now is None:
-            return state
+        now = under_way(state)
         if nearly_full(self._directory.root):
             raise StorageFull("the disk is nearly full, and there is no room for the report of a scrub")
-        size = state.now.report_size
+        size = now.report_size
         if waiting or not size:
             size = fixity.append(self._folder.unfinished, size, waiting)
             waiting.clear()
-        state = replace(state, now=replace(state.now, report_size=size))
+        state = replace(state, now=replace(now, report_size=size))
         self._folder.write(state)
         return state
 
@@ -202,9 +200,7 @@ class Scrub:
 
 
 def _counted(state: State, stored: Stored | None, one: Verified | None) -> State:
-    now = state.now
-    if now is None:
-        return state
+    now = under_way(state)
     if stored is not None:
         now = replace(now, part=stored.part, after=stored.name)
     if one is None:

@@ -111,13 +111,18 @@ class ScrubFolder:
 
     def finish(self, state: State) -> State:
         """The pass under way is through: its report is the one that counts. Raises OSError."""
-        if state.now is None:
-            return state
         if self.unfinished.exists():
             self.unfinished.replace(self.report)
-        ended = replace(state, now=None, last=state.now)
+        ended = replace(state, now=None, last=under_way(state))
         self.write(ended)
         return ended
+
+
+def under_way(state: State) -> Pass:
+    """The pass that whoever scrubs has begun, or goes on with."""
+    if state.now is None:
+        raise ValueError("no pass is under way")
+    return state.now
 
 
 def _pass(found: dict[str, Any] | None) -> Pass | None:

@@ -177,7 +177,7 @@ class Bodies:
         """From the other end, as far as that goes."""
         before: str | None = None
         try:
-            for (key,) in self._execute(_ROWS_BACK, (start,)):
+            for (key,) in self._execute(_ROWS_BACK, (start,)):  # pragma: no branch  it ends at the damage
                 before = key
         except sqlite3.Error:
             pass

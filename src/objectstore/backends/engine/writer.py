@@ -306,12 +306,10 @@ class Writer:
             return
         self._unchecked = 0
         try:
-            self._turns.take()
+            # The pen is ours: `_unchecked` has grown with the commit just made.
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         except sqlite3.Error as error:
             self._note(error)
-            logger.warning("the log of the index was not checkpointed: %s", error)
-        except ObjectStoreError as error:
             logger.warning("the log of the index was not checkpointed: %s", error)
 
     def _roll_back(self) -> None:
