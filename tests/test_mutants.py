@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import json
+from pathlib import Path
 
 import pytest
 
-from tools.mutants import LAYERS
+from tools import mutants
+from tools.mutants import LAYERS, main
 from tools.survivors import ROOT, Change, changes, listed
 
 
@@ -70,6 +73,24 @@ def test_the_page_is_read_change_by_change() -> None:
     assert str(next(iter(listed(PAGE)))) in PAGE
 
 
+@pytest.mark.parametrize(
+    ("removed", "added", "same"),
+    [
+        ('execute("SELECT a FROM b", x)', 'execute("select a from b", x)', True),
+        ('execute("DELETE FROM b", X)', 'execute("DELETE FROM B", X)', True),
+        ('execute("SELECT a FROM b", X)', 'execute("SELECT a FROM b", x)', False),
+        ("""execute("SELECT 'a' FROM b")""", """execute("SELECT 'A' FROM B")""", False),
+        ('execute("SELECT a FROM b")', 'execute("XXSELECT a FROM bXX")', False),
+        ('x.decode("latin-1")', 'x.decode("LATIN-1")', True),
+        ('x.decode("utf-8", "replace")', 'x.decode("UTF-8", "replace")', True),
+        ('x.decode("utf-8", "replace")', 'x.decode("utf-8", "REPLACE")', False),
+        ('f("a")', 'f("A")', False),
+    ],
+)
+def test_what_differs_in_case_alone_may_be_the_same(removed: str, added: str, same: bool) -> None:
+    assert Change("core/a.py f", (removed,), (added,)).only_case == same
+
+
 MUTATED = '''
 def x_f__mutmut_orig(a):
     """Text."""
@@ -99,3 +120,30 @@ def test_what_a_mutant_changes_is_found_in_what_mutmut_wrote() -> None:
         names[1]: Change("core/a.py A._g", ("1,",), ("None,",)),
     }
     assert changes("core/a.py", MUTATED, []) == {}
+
+
+def test_a_survivor_that_is_not_listed_is_told_and_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(mutants, "STATE", tmp_path)
+    assert main(["--show"]) == 0, "nothing is known yet"
+    written = tmp_path / "core/mutants/src/objectstore/core/a.py"
+    written.parent.mkdir(parents=True)
+    written.write_text(MUTATED)
+    outcomes: dict[str, int | None] = {
+        "objectstore.core.a.x_f__mutmut_1": 1,
+        "objectstore.core.a.xǁAǁ_g__mutmut_12": None,
+    }
+    meta = written.with_name("a.py.meta")
+    meta.write_text(json.dumps({"exit_code_by_key": outcomes}))
+    assert main(["--show", "core"]) == 0
+    meta.write_text(json.dumps({"exit_code_by_key": outcomes | {"objectstore.core.a.xǁAǁ_g__mutmut_12": 0}}))
+    capsys.readouterr()
+    assert main(["--show"]) == 1
+    told = capsys.readouterr().out
+    assert "no test notices:\n@@ core/a.py A._g @@\n-1,\n+None,\n" in told
+    assert (
+        "core: 2 in all, 0 not tried, 0 the same but for case, 0 listed, 1 noticed, 1 survive without a reason" in told
+    )
+    with pytest.raises(SystemExit):
+        main(["--show", "cores"])

@@ -29,20 +29,30 @@ class Layer:
 
     name: str
     modules: tuple[str, ...]  # below src/objectstore
-    tests: tuple[str, ...]
-    left_out: tuple[str, ...] = ()  # tests of programs: those run the code as it is, without the change
+    tests: tuple[str, ...]  # of the functions themselves: a program that a test starts runs them unchanged
 
     @property
     def folder(self) -> Path:
         return STATE / self.name
 
 
+def _engine(name: str, modules: str, tests: str) -> Layer:
+    return Layer(
+        name=name,
+        modules=tuple(f"backends/engine/{noun}.py" for noun in modules.split()),
+        tests=tuple(f"tests/backends/engine/test_engine_{noun}.py" for noun in tests.split()),
+    )
+
+
 LAYERS: Final = (
     Layer(name="core", modules=("core/*",), tests=("tests/core",)),
     Layer(name="wire", modules=("wire/*",), tests=("tests/wire",)),
+    _engine("index", "counters etags index listing operations rows transaction", "listing rows transaction"),
+    _engine("disk", "board directory failures recent recovery", "directory failures recent"),
 )
 
 _MYPY: Final = ("mypy", "--output=json", "--disable-error-code=unused-ignore")
+# The exit codes of mutmut.
 _ALIVE: Final[dict[int | None, str]] = {
     0: "no test notices",
     5: "no test runs it",
@@ -55,13 +65,15 @@ _UNKNOWN: Final = {None, 2, 34}
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.mutants", description=str(__doc__).partition("\n")[0])
     names = [layer.name for layer in LAYERS]
-    parser.add_argument("layers", nargs="*", choices=[*names, []], default=names, help="all of them, if none is named")
+    parser.add_argument("layers", nargs="*", metavar="LAYER", help=f"{', '.join(names)}; all, if none is named")
     parser.add_argument("--again", action="store_true", help="try what survived once more, as after writing a test")
     parser.add_argument("--show", action="store_true", help="only tell what is known")
     options = parser.parse_args(arguments)
+    if unknown := set(options.layers) - set(names):
+        parser.error(f"there is no layer {min(unknown)!r}; there are {', '.join(names)}")
     unexplained = 0
     for layer in LAYERS:
-        if layer.name in options.layers:
+        if layer.name in (options.layers or names):
             if not options.show:
                 _run(layer, again=options.again)
             unexplained += _report(layer, listed())
@@ -94,7 +106,7 @@ def _prepare(layer: Layer) -> None:
         # A message without data in it is only wording.
         "do_not_mutate_patterns": [r'raise \w+\("[^"]*"\)'],
         "pytest_add_cli_args_test_selection": [*layer.tests],
-        "pytest_add_cli_args": [*layer.left_out, "-p", "no:cacheprovider"],
+        "pytest_add_cli_args": ["-p", "no:cacheprovider"],
         # mypy is one of the checks of every commit, and so as good as a test.
         "type_check_command": [*_MYPY, *_sources(layer)],
         "timeout_multiplier": 3.0,
@@ -134,6 +146,8 @@ def _report(layer: Layer, known: Listed) -> int:
         found = changes(module, meta.with_suffix("").read_text(), alive)
         counts["in all"] += len(outcomes)
         counts["not tried"] += len(unknown)
+        found = {name: change for name, change in found.items() if not change.only_case}
+        counts["the same but for case"] += len(alive) - len(found)
         counts["listed"] += sum(change in known for change in found.values())
         counts["noticed"] += len(outcomes) - len(alive) - len(unknown)
         unexplained += [f"{alive[name]}:\n{change}" for name, change in found.items() if change not in known]

@@ -14,6 +14,11 @@ ROOT: Final = Path(__file__).parent.parent
 PAGE: Final = ROOT / "docs" / "mutants.md"
 
 _BLOCK: Final = re.compile(r"^```diff\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# Names that are compared without regard to case: those of SQL outside of its quotes, and of encodings.
+_CASELESS: Final = re.compile(
+    r"""(?i)(?<=")(?:SELECT|INSERT|UPDATE|DELETE|CREATE|PRAGMA|BEGIN|COMMIT|ROLLBACK|WITH|AND)\b[^"']*(?=")"""
+    r"""|(?<=code\(")(?:latin-1|utf-8|ascii)(?=")"""
+)
 _NAME: Final = re.compile(r"x(?:_|ǁ(?P<owner>\w+)ǁ)(?P<function>\w+?)__mutmut_(?:\d+|orig)")
 
 
@@ -28,6 +33,12 @@ class Change:
     def __str__(self) -> str:
         lines = [f"@@ {self.place} @@", *(f"-{one}" for one in self.removed), *(f"+{one}" for one in self.added)]
         return "\n".join(lines)
+
+    @property
+    def only_case(self) -> bool:
+        """Whether nothing changes but the case of what is read without regard to it: the same program."""
+        same = [_CASELESS.sub(lambda found: found[0].lower(), line) for line in self.removed]
+        return same == [_CASELESS.sub(lambda found: found[0].lower(), line) for line in self.added]
 
 
 Listed: TypeAlias = dict[Change, str]

@@ -27,7 +27,7 @@ class QuotaUsage:
 
 def get_usage() -> Request:
     """Ask for what the token may keep, and keeps."""
-    return Request("GET", USAGE, [], b"", "")
+    return Request("GET", USAGE, [], b"")
 
 
 def with_limits(usage: Usage, quota: Quota) -> QuotaUsage:

@@ -59,7 +59,7 @@ def scanned(query: ListQuery) -> ListPage:
 QUERIES = [
     ListQuery(prefix=prefix, delimiter=delimiter, start=start, limit=limit, details=details)
     for prefix, delimiter, start, limit, details in product(
-        ("", "a", "a/", "a/24", "b/", "x", "é"),
+        ("", "a", "a/", "a/24", "b/", "x", "é", "ü"),
         ("", "/"),
         ("", "a/100", "a/\U0010ffff", "b/1/y"),
         (1, 2, 4, 249, 250, 251, 1000),
@@ -85,6 +85,8 @@ def test_a_page_is_what_a_scan_finds(index: Counting) -> None:
         (ListQuery(limit=99, details=True), [100]),
         (ListQuery(limit=1000, details=True), [100, 100, 100]),
         (ListQuery(prefix="x", limit=1000, details=True), [100]),
+        (ListQuery(start=KEYS[-99], limit=1000, details=True), [100]),
+        (ListQuery(start=KEYS[-100], limit=1000, details=True), [100, 100]),
         (ListQuery(delimiter="/", limit=1000), [1, 2, 1, 1, 2, 1, 2]),
         (ListQuery(prefix="a/", delimiter="/", limit=1000), [1, 2, 4, 8, 16, 32, 64, 100, 100]),
     ],

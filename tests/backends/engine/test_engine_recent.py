@@ -12,7 +12,7 @@ import pytest
 
 from objectstore.backends.engine.backend import EngineBackend
 from objectstore.backends.engine.board import Board
-from objectstore.backends.engine.recent import Recent
+from objectstore.backends.engine.recent import Recent, Remembered
 from objectstore.backends.reading import read_all
 from objectstore.errors import NotFound
 from objectstore.values import ObjectInfo, PutOptions
@@ -146,6 +146,56 @@ def test_a_writer_that_died_leaves_a_board_that_the_next_one_mends(tmp_path: Pat
     board.end(board.begin(["k"]))
     assert recent.moment("k") is not None
     board.close()
+
+
+def test_the_room_is_used_to_the_last_byte_and_given_back(tmp_path: Path, info: ObjectInfo) -> None:
+    board = Board(tmp_path / "changes")
+    weight = Remembered(0, info, bytes(100)).weight
+    recent = Recent(board, 3 * weight)
+
+    def remember(key: str, data: bytes | None) -> None:
+        moment = recent.moment(key)
+        assert moment is not None
+        recent.remember(moment, replace(info, key=key), data)
+
+    def kept() -> str:
+        return "".join(key for key in "abcd" if recent.find(key) is not None)
+
+    for key in "abc":
+        remember(key, bytes(100))
+    assert kept() == "abc"
+    remember("b", bytes(100))
+    assert kept() == "abc", "the same again takes no more"
+    remember("a", bytes(101))
+    assert kept() == "ab", "the one remembered first goes first"
+    remember("d", None)
+    assert kept() == "abd"
+    board.end(board.begin(["a"]))
+    assert kept() == "bd"
+    remember("c", bytes(100 + 100))
+    assert kept() == "bcd", "what was forgotten has left its room"
+    found = recent.find("c")
+    assert found is not None
+    assert (found.info.key, found.data, found.weight) == ("c", bytes(200), weight + 100)
+    remember("a", bytes(10_000))
+    assert kept() == ""
+    board.close()
+
+
+def test_a_board_is_closed_without_certainty(tmp_path: Path) -> None:
+    board, other = Board(tmp_path / "changes"), Board(tmp_path / "changes")
+    stripes = board.begin(["k", "k", "other"])
+    assert len(stripes) == 2
+    assert [other.count(key) for key in ("k", "other", "third")] == [1, 1, 0]
+    assert board.begin(["k"]) < stripes
+    board.end(stripes)
+    assert [other.count(key) for key in ("k", "other", "third")] == [2, 2, 0]
+    board.close()
+    assert board.count("k") == 1
+    assert other.count("k") == 2
+    assert Recent(board, 10_000).moment("third") is None
+    other.close()
+    assert (tmp_path / "changes").stat().st_size == 4096 * 8
 
 
 def test_no_more_is_kept_than_there_is_room_for(tmp_path: Path, info: ObjectInfo) -> None:

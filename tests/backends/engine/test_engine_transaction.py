@@ -6,16 +6,26 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from objectstore.backends.engine import operations, rows, schema
-from objectstore.backends.engine.counters import Counters, count
+from objectstore.backends.engine.counters import Counters, count, usage_of
+from objectstore.backends.engine.directory import Directory
 from objectstore.backends.engine.index import Index, ReadIndex
 from objectstore.backends.engine.operations import Body, Copy, Count, Delete, DeleteMany, ForgetGarbage, Probe, Put
 from objectstore.backends.engine.rows import PartRow, Row, UploadRow
 from objectstore.backends.engine.transaction import Transaction
-from objectstore.errors import AlreadyExists, Corrupted, NotFound, ObjectStoreError, PreconditionFailed, QuotaExceeded
+from objectstore.errors import (
+    AlreadyExists,
+    ConfigurationError,
+    Corrupted,
+    NotFound,
+    ObjectStoreError,
+    PreconditionFailed,
+    QuotaExceeded,
+)
 from objectstore.values import (
     NO_ATTRIBUTES,
     ONLY_IF_ABSENT,
@@ -152,6 +162,12 @@ def test_conditions_are_checked_before_anything_is_changed(database: sqlite3.Con
     assert [one.key for one in outcomes if isinstance(one, NotFound | PreconditionFailed)] == ["a"] * 3 + ["none"] * 2
     assert all_of(database, "bodies") == [(2, b"4")]
     assert all_of(database, "sequence") == [(1, 2)], "what was refused has no number"
+
+
+def test_what_is_asked_for_is_deleted(database: sqlite3.Connection) -> None:
+    apply(database, put("a", inline(b"1")))
+    assert apply(database, Delete("a", Conditions(if_match=("e-a",)))) == [None]
+    assert keys(database) == []
 
 
 def test_of_many_some_are_there(database: sqlite3.Connection) -> None:
@@ -460,7 +476,7 @@ def test_only_what_changed_is_written(database: sqlite3.Connection) -> None:
     apply(database, Count(["a", "b"]))
     counters = Counters(database, current=True)
     assert counters.find("none") is None
-    assert counters.find("a") == usage("a", 0, 0)
+    assert (counters.find("a"), counters.find("b")) == (usage("a", 0, 0), usage("b", 0, 0))
     assert not counters.changed
     counters.change("a", objects=1)
     counters.change("a/x", size=2)
@@ -472,6 +488,28 @@ def test_only_what_changed_is_written(database: sqlite3.Connection) -> None:
     assert [one for one in statements if "INTO usage " in one] == ["INSERT OR REPLACE INTO usage VALUES ('a', 1, 2, 3)"]
     assert all_of(database, "usage_sequence") == [(1, 7)]
     assert counters.find("a") == usage("a", 1, 2, 3)
+
+
+def test_usage_is_told_beside_a_server_whether_it_is_counted_or_not(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    directory = Directory(folder)
+    with directory.opening():
+        directory.claim()
+        schema.create(directory.index)
+    with closing(schema.open_for_writing(directory.index, "full")) as connection:
+        apply(connection, put("a/1", inline(b"12")), put("b", inline(b"1")), Count(["a/"]))
+        connection.execute("UPDATE objects SET size = 5 WHERE key = 'a/1'")  # to tell a counter from a scan
+    assert usage_of(folder, ["a/", ""]) == {"a/": usage("a/", 1, 2), "": usage("", 2, 6)}
+    with closing(schema.open_for_writing(directory.index, "full")) as connection:
+        connection.executescript("DROP TABLE usage_sequence; DROP TABLE usage")
+    assert usage_of(folder, ["a/"]) == {"a/": usage("a/", 1, 5)}
+    with closing(schema.open_for_writing(directory.index, "full")) as connection:
+        connection.execute("DROP TABLE objects")
+    with pytest.raises(ObjectStoreError) as told:
+        usage_of(folder, ["a/"])
+    assert isinstance(told.value.__cause__, sqlite3.Error)
+    with pytest.raises(ConfigurationError):
+        usage_of(tmp_path, ["a/"])
 
 
 def test_growth_is_what_a_write_adds(database: sqlite3.Connection) -> None:
