@@ -206,7 +206,8 @@ class Writer:
             _fail(group, Unavailable(self.failed))
 
     def _tell(self, group: list[_Pending]) -> None:
-        self._told.clear()
+        if len(group) > 1:
+            self._told.clear()
         # A loop that is closed already has nobody left who waits.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._resolve, group)
@@ -214,8 +215,9 @@ class Writer:
     def _resolve(self, group: list[_Pending]) -> None:
         for pending in group:
             pending.resolve()
-        # After those who waited, whom the loop has now lined up.
-        self._loop.call_soon(self._told.set)
+        if len(group) > 1:
+            # After those who waited, whom the loop has now lined up.
+            self._loop.call_soon(self._told.set)
 
     def _commit(self, group: list[_Pending]) -> None:
         if self.failed is not None:
