@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import threading
 from typing import TYPE_CHECKING, Final
 
 from objectstore.errors import LengthRequired, ObjectStoreError, Overloaded, TooLarge
+from objectstore.server import collector
 from objectstore.server.admission import Admission
 from objectstore.server.answers import find_uvicorn
 from objectstore.server.dataplane import DataPlane, serves
@@ -155,7 +155,7 @@ class Application:
         await asyncio.to_thread(logs.prepare)
         if self._framework is None:
             await asyncio.to_thread(self.framework)
-        gc.freeze()  # it too stays to the end
+        collector.keep()
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """The lifespan protocol: a store that cannot be opened is told in one line."""
@@ -172,9 +172,7 @@ class Application:
             _log.exception("the store could not be opened")
             await send({"type": "lifespan.startup.failed", "message": f"the store cannot be opened: {error!r}"})
             return
-        # What was imported and built stays to the end: the collector need not look through it again and again.
-        gc.collect()
-        gc.freeze()
+        collector.spare()  # of what was imported and built
         running = (self._metrics.run(), self._traffic.watch(), self._prepare())
         beside = [asyncio.create_task(one) for one in running]
         serving(self._leaving)
