@@ -6,9 +6,11 @@ import sys
 
 from objectstore.config.settings import load_settings
 from objectstore.errors import ConfigurationError
+from objectstore.server.allocator import share_one_arena
 from objectstore.server.assembly import assemble
 from objectstore.server.observation.logs import configure
 
+share_one_arena()
 try:
     settings = load_settings()
     configure(settings)

@@ -133,7 +133,7 @@ def open_for_writing(path: Path, durability: Durability) -> sqlite3.Connection:
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
     """A connection that cannot write."""
-    return _connect(path, _READ_TIMEOUT, "query_only = ON", "cache_size = -8192")
+    return _connect(path, _READ_TIMEOUT, "query_only = ON", "cache_size = -4096")
 
 
 def _connect(path: Path, timeout: float, *pragmas: str) -> sqlite3.Connection:
