@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from http.client import IncompleteRead
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ from objectstore.backends.engine.backend import EngineBackend
 from objectstore.backends.engine.check import check
 from objectstore.backends.engine.scrub import Scrub
 from objectstore.backends.engine.scrubstate import ScrubFolder
+from objectstore.client.sync import RestStore
 from objectstore.errors import ConfigurationError, Corrupted, Unavailable
 from peer import Server, running
 
@@ -351,6 +353,25 @@ def test_a_server_on_a_failing_disk(failing: tuple[Server, Callable[..., None]],
         assert time.monotonic() < deadline
     assert "restart" in ready.json["error"]["message"]
     served()
+
+
+@pytest.mark.parametrize("kind", ["uvicorn", "granian"])
+def test_a_read_that_fails_in_the_middle_cuts_the_answer(kind: str, shim: Path, tmp_path: Path) -> None:
+    script = tmp_path / "fails"
+    script.touch()
+    environment = {"LD_PRELOAD": str(shim), "FAILING_DISK": str(script), "SCRUB_INTERVAL": "0"}
+    with running(tmp_path, kind, environment=environment) as server:
+        assert server.ask("PUT", "/objects/large", HUGE).status == 200
+        assert server.ask("PUT", "/objects/other", HUGE).status == 200
+        script.write_text(f"read {errno.EIO} {_blob_of(tmp_path / 'data', 'large').name} {len(HUGE) - 1000}\n")
+        with pytest.raises(IncompleteRead) as cut:
+            server.ask("GET", "/objects/large")
+        assert HUGE.startswith(cut.value.partial)
+        with RestStore.create(server.url, server.token, max_retries=0) as store, pytest.raises(Unavailable):
+            store.get("large")
+        assert server.ask("GET", "/objects/other").body == HUGE
+        script.write_text("")
+        assert server.ask("GET", "/objects/large").body == HUGE
 
 
 def test_after_the_disk_failed_a_restart_finds_all_that_was_acknowledged(

@@ -19,7 +19,7 @@ from objectstore.testing.torture.arming import GRACE_VARIABLE, STEP_VARIABLE
 from objectstore.testing.torture.kills import At, Kill
 from objectstore.testing.torture.zygote import Zygote
 
-_STARTING: Final = 90.0  # seconds, on a machine that has other things to do
+_STARTING: Final = 300.0  # seconds, on a machine that has other things to do
 _DYING: Final = 120.0  # seconds; a sync that is under way is ended first, and a disk may be busy
 _POLL: Final = 0.005  # seconds
 

@@ -58,8 +58,13 @@ class Zygote:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # Its output may be open elsewhere: in a life, and in what tracks the resources of lives.
         self._process.kill()
-        self._process.communicate()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            assert stream is not None
+            with suppress(BrokenPipeError):
+                stream.close()
 
     def start(self, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> int:
         """Fork a life with these arguments, and this besides the environment that all have; its process."""
@@ -101,6 +106,10 @@ def forks(arguments: Sequence[str]) -> None:
             if not process:
                 _become(*about)
                 return
+            # By both, so that the group is there when either goes on.
+            with suppress(OSError):
+                os.setpgid(process, process)
+            ended.pop(process, None)  # of an earlier one of the same number
             answer: int | None = process
         else:
             if about not in ended:
@@ -113,7 +122,7 @@ def forks(arguments: Sequence[str]) -> None:
 
 
 def _become(arguments: Sequence[str], environment: Mapping[str, str], log: str) -> None:
-    os.setsid()
+    os.setpgid(0, 0)
     nothing = os.open(os.devnull, os.O_RDONLY)
     written = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     for fd, place in ((nothing, 0), (written, 1), (written, 2)):
