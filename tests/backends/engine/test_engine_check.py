@@ -112,8 +112,10 @@ def test_a_damaged_index_is_found(root: Path) -> None:
     index.write_bytes(data)
     orphan = _blob_folder(root) / "0123456789"
     orphan.write_bytes(b"left over, for all that such an index can tell")
-    assert {kind for kind, _ in _found(root, repair=True)} == {"damaged-index"}
+    assert {kind for kind, _ in _found(root)} == {"damaged-index"}
     assert orphan.exists()
+    assert ("orphan-file", str(orphan)) in _found(root, repair=True)
+    assert (root / "lost" / orphan.name).exists()
 
 
 def _blob_folder(root: Path) -> Path:

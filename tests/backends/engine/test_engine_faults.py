@@ -181,7 +181,7 @@ def test_a_damaged_page_of_the_index_costs_what_is_on_it(root: Path) -> None:
 
     asyncio.run(serve())
     before = sorted(file.name for file in (root / "blobs").glob("*/*"))
-    gaps = [finding.message for finding in check(root, repair=True) if "cannot be listed" in finding.message]
+    gaps = [finding.message for finding in check(root) if "cannot be listed" in finding.message]
     assert len(gaps) == 1
     after, end = (word for word in gaps[0].split("'") if word.startswith("many/"))
     assert after < "many/150" < end

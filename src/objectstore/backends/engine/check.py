@@ -14,7 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
-from objectstore.backends.engine import highwater, mending, recovery, rescue, schema, steps
+from objectstore.backends.engine import highwater, mending, rebuilding, recovery, rescue, schema, steps
 from objectstore.backends.engine.blobs import BATCH_SUFFIX
 from objectstore.backends.engine.counters import count
 from objectstore.backends.engine.directory import Directory
@@ -56,9 +56,9 @@ def check(path: Path, *, deep: bool = False, repair: bool = False, backup: Path 
     """What is wrong in the data directory `path`: nothing, when all is well.
 
     `deep` reads every body and compares digests. `repair` removes what nothing refers to, and
-    brings back from `backup` what is lost and in it, byte for byte; what is lost else stays as it is found. An
-    index that ends before what was acknowledged is accepted by `repair`, so that the store can be opened again: bodies
-    that it does not name any more are kept in `lost`.
+    brings back from `backup` what is lost and in it, byte for byte; what is lost else stays as it is found. With nobody
+    having the store open it also makes a sound index of a damaged one, and accepts one that ends before what was
+    acknowledged, so that the store can be opened again: bodies that no row names then are kept in `lost`.
 
     Raises:
         ConfigurationError: it is no data directory, or of a newer format, or `backup` is no backup.
@@ -81,8 +81,12 @@ def examine(
     try:
         _check_log(directory)
         damage = list(_damage(directory, deep=deep))
-        yield from damage
-        if damage:
+        rebuilt = _rebuilt(directory, source) if damage and repair else None
+        if rebuilt is not None:
+            yield from (replace(finding, repaired=True) for finding in damage)
+            yield from rebuilt
+        elif damage:
+            yield from (_in_use(finding) for finding in damage) if repair else damage
             # What such an index says, or leaves out, is no reason to remove anything.
             yield from _what_is_left_to_tell(directory, deep=deep)
             return
@@ -125,6 +129,34 @@ def _damage(directory: Directory, *, deep: bool) -> Iterator[Finding]:
         yield Finding(kind="damaged-index", name=name, message=str(error))
 
 
+def _rebuilt(directory: Directory, source: Donor | None) -> list[Finding] | None:
+    """What is lost, and what is known of it, with a sound index in the place of the damaged one. None: it is in use."""
+    with directory.opening():
+        if rescue.in_use(directory):
+            return None
+        told = rebuilding.rebuild(directory, source)
+        index = str(directory.index)
+        found = [
+            Finding(kind="damaged-index", name=index, message=f"{gap}: what was there is lost") for gap in told.gaps
+        ]
+        for key in told.from_backup:
+            message = "its row is that of the backup; it may have changed since"
+            found.append(Finding(kind="damaged-index", name=key, message=message, repaired=True))
+        for key in told.from_files:
+            message = "its row is made anew of its file: etag, times and attributes are lost"
+            found.append(Finding(kind="damaged-index", name=key, message=message))
+        found += [Finding(kind="orphan-body", name=index, message=f"kept in lost: {body}") for body in told.kept]
+        with closing(schema.open_for_reading(directory.index)) as connection:
+            for body in list(rescue.nameless(directory, Index(connection))):
+                rescue.keep(directory, body)
+                found.append(_nameless(body, f"kept in {directory.lost.name}: "))
+    return found
+
+
+def _in_use(finding: Finding) -> Finding:
+    return replace(finding, message=f"{finding.message}; not repaired: end the servers first, by SIGTERM")
+
+
 def _behind(directory: Directory) -> Finding | None:
     marked = highwater.mark(directory.highwater)  # before the index, which goes on
     with closing(schema.open_for_reading(directory.index)) as connection:
@@ -144,21 +176,19 @@ def _settle_behind(directory: Directory, behind: Finding, *, repair: bool) -> tu
         index = Index(connection)
         told = "no row names this file any more: "
         if not repair:
-            return False, [behind, *(_nameless(directory, body, told) for body in rescue.nameless(directory, index))]
+            return False, [behind, *(_nameless(body, told) for body in rescue.nameless(directory, index))]
         if rescue.in_use(directory):
-            return False, [
-                replace(behind, message=f"{behind.message}; not repaired: end the servers first, by SIGTERM")
-            ]
+            return False, [_in_use(behind)]
         found = [replace(behind, message=f"{behind.message}; accepted, so that the store can be opened")]
         for body in rescue.nameless(directory, index):
             rescue.keep(directory, body)
-            found.append(_nameless(directory, body, f"kept in {directory.lost.name}: "))
+            found.append(_nameless(body, f"kept in {directory.lost.name}: "))
         highwater.accept(directory.highwater, index.last_seq())
     return True, found
 
 
-def _nameless(directory: Directory, body: Nameless, told: str) -> Finding:
-    return Finding(kind="orphan-file", name=directory.blob(body.blob), message=f"{told}{body}")
+def _nameless(body: Nameless, told: str) -> Finding:
+    return Finding(kind="orphan-file", name=str(body.path), message=f"{told}{body}")
 
 
 def _what_is_left_to_tell(directory: Directory, *, deep: bool) -> Iterator[Finding]:

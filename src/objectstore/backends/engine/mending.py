@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -20,7 +20,8 @@ from objectstore.backends.engine.backupset import BackupSet
 from objectstore.backends.engine.board import Board
 from objectstore.backends.engine.directory import Directory, make_folder, sync_folder
 from objectstore.backends.engine.hold import held
-from objectstore.backends.engine.stored import Bodies, Stored, digest_of
+from objectstore.backends.engine.rows import Row
+from objectstore.backends.engine.stored import Bodies, Gap, Stored, digest_of
 from objectstore.backends.engine.turns import Turns
 from objectstore.errors import ConfigurationError
 
@@ -44,6 +45,12 @@ class Donor:
             return found
         # Under another key: it was copied or renamed since, or was a part then.
         return self._sound(stored, _ANYWHERE)
+
+    def rows(self, gaps: Iterable[Gap]) -> Iterator[Row]:
+        """The objects in it whose keys lie in the gaps. Raises sqlite3.Error."""
+        for gap in gaps:
+            query = f"SELECT {', '.join(Row._fields)} FROM objects WHERE key > ? AND (?2 IS NULL OR key < ?2)"  # noqa: S608  ours
+            yield from map(Row._make, self._index.execute(query, (gap.after, gap.before)))
 
     def _sound(self, stored: Stored, query: str, *more: str) -> Path | bytes | None:
         for blob, data in self._index.execute(query, (stored.sha256, stored.size, *more)):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 from objectstore.backends.engine.directory import Directory, make_folder, sync_folder, try_lock
@@ -18,7 +19,7 @@ from objectstore.backends.engine.stored import digest_of
 class Nameless(NamedTuple):
     """A body that no row names."""
 
-    blob: str
+    path: Path
     size: int  # bytes
     sha256: bytes
 
@@ -33,17 +34,16 @@ def nameless(directory: Directory, index: Index) -> Iterator[Nameless]:
         known = index.known_among(files)
         for name in files:
             if name not in known:
-                path = directory.blob(name)
-                yield Nameless(name, os.stat(path).st_size, digest_of(path))  # noqa: PTH116  as elsewhere for blobs
+                path = folder / name
+                yield Nameless(path, path.stat().st_size, digest_of(str(path)))
 
 
 def keep(directory: Directory, body: Nameless) -> None:
     """Move the file to DATA/lost, durably. Raises OSError."""
     make_folder(directory.lost)
-    path = directory.blob(body.blob)
-    os.rename(path, directory.lost / body.blob)  # noqa: PTH104  as elsewhere for blobs
+    body.path.rename(directory.lost / body.path.name)
     sync_folder(directory.lost)
-    sync_folder(path[: path.rindex("/")])
+    sync_folder(body.path.parent)
 
 
 def in_use(directory: Directory) -> bool:

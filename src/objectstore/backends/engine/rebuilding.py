@@ -1,0 +1,220 @@
+"""Making a sound index of a damaged one, of what stands on its sound pages, of the files of bodies, and of a backup.
+
+The new index is written beside the old one and takes its place by rename; the old one stays in DATA/lost. So a
+repair that is cut short is begun again. What has no name any more goes to DATA/lost, too.
+
+A row is lost with its page. Of an object whose body is a file there is a second entry, by the file, mostly on
+another page: then key, size and digest are known again, and etag, times and attributes are new. Other keys are lost
+between neighbours that are known: where a tree has no page between two rows that must have one between them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from typing import Final, TypeGuard
+
+from objectstore.backends.engine import highwater, schema
+from objectstore.backends.engine.directory import FILE_MODE, Directory, make_folder, sync_folder
+from objectstore.backends.engine.etags import Etags
+from objectstore.backends.engine.mending import Donor
+from objectstore.backends.engine.pages import Page, Value, pages
+from objectstore.backends.engine.rows import PartRow, Row, UploadRow
+from objectstore.backends.engine.stored import Gap, digest_of
+
+_MARKS: Final = ", ".join("?" * len(Row._fields))
+_NEWER: Final = ", ".join(f"{name} = excluded.{name}" for name in Row._fields[1:])
+_OBJECT: Final = (
+    f"INSERT INTO objects VALUES ({_MARKS}) "  # noqa: S608  the columns are ours
+    f"ON CONFLICT (key) DO UPDATE SET {_NEWER} WHERE excluded.seq > objects.seq"
+)
+_OTHERS: Final = {  # the columns are ours
+    "parts": f"INSERT OR IGNORE INTO parts VALUES ({', '.join('?' * len(PartRow._fields))})",  # noqa: S608
+    "uploads": f"INSERT OR IGNORE INTO uploads VALUES ({', '.join('?' * len(UploadRow._fields))})",  # noqa: S608
+    "garbage": "INSERT OR IGNORE INTO garbage VALUES (?, ?)",
+    "bodies": "INSERT OR IGNORE INTO bodies VALUES (?, ?)",
+}
+_NAMELESS_BODIES: Final = """
+    SELECT seq, data FROM bodies WHERE seq NOT IN (SELECT seq FROM objects) AND seq NOT IN (SELECT seq FROM parts)"""
+_DIGEST: Final = 32  # bytes
+
+
+@dataclass(slots=True)
+class Rebuilt:
+    """What came of it."""
+
+    gaps: list[Gap] = field(default_factory=list)  # keys that may be lost
+    from_files: list[str] = field(default_factory=list)  # keys whose etag, times and attributes are new
+    from_backup: list[str] = field(default_factory=list)  # keys as the backup has them
+    kept: list[str] = field(default_factory=list)  # bodies in DATA/lost that have no name: size and digest
+
+
+def rebuild(directory: Directory, source: Donor | None) -> Rebuilt:
+    """Put a sound index in the place of the damaged one. While nobody has the store open.
+
+    Raises:
+        sqlite3.Error, OSError: it cannot be written; the damaged one stays.
+    """
+    # What is in the log goes along, if SQLite still knows where it belongs.
+    with (
+        suppress(sqlite3.Error),
+        closing(schema.open_for_writing(directory.index, "full")) as damaged,
+    ):
+        damaged.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    aside = directory.root / "index.rebuilt"
+    for leftover in directory.root.glob(f"{aside.name}*"):
+        leftover.unlink()  # of a repair that was cut short
+    schema.create(aside)
+    with closing(schema.open_for_writing(aside, "full")) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        rebuilding = _Rebuilding(directory, connection, source)
+        rebuilding.run()
+        connection.execute("COMMIT")
+    _replace(directory)
+    return rebuilding.told
+
+
+class _Rebuilding:
+    def __init__(self, directory: Directory, connection: sqlite3.Connection, source: Donor | None) -> None:
+        self.told = Rebuilt()
+        self._directory = directory
+        self._connection = connection
+        self._source = source
+        self._last = highwater.mark(directory.highwater) if not _log_is_left(directory) else 0
+        self._files: dict[str, str] = {}  # keys to blobs, as the index of blobs has them
+        self._spans: list[_Span] = []
+
+    def run(self) -> None:
+        for page in pages(self._directory.index):
+            self._take(page)
+        self.told.gaps = list(_gaps(self._spans))
+        self._from_backup()
+        self._from_files()
+        self._keep_nameless()
+        self._connection.execute("UPDATE sequence SET last = ?", (self._last,))
+
+    def _take(self, page: Page) -> None:
+        keys: list[str] = []
+        for row, row_id in zip(page.rows, page.row_ids, strict=True):
+            if page.kind == "rows":
+                if len(row) == 2 and isinstance(row[1], bytes):
+                    self._last = max(self._last, row_id)
+                    self._connection.execute(_OTHERS["bodies"], (row_id, row[1]))
+            elif (found := _object_of(row)) is not None:
+                keys.append(found.key)
+                self._last = max(self._last, found.seq)
+                self._connection.execute(_OBJECT, found)
+            elif (table := _table_of(row)) is not None:
+                self._connection.execute(_OTHERS[table], row)
+            elif len(row) == 2 and isinstance(row[0], str) and isinstance(row[1], str):
+                self._files[row[1]] = row[0]
+        if keys and page.kind == "leaf":
+            self._spans.append(_Span(keys[0], keys[-1], inner=False))
+        elif page.kind == "inner":
+            self._spans += [_Span(key, key, inner=True) for key in keys]
+
+    def _from_backup(self) -> None:
+        for row in () if self._source is None else self._source.rows(self.told.gaps):
+            # Changed since, if another file has the key.
+            if not self._has(row.key) and self._files.get(row.key) in {None, row.blob}:
+                self._put(row)
+                self.told.from_backup.append(row.key)
+
+    def _from_files(self) -> None:
+        etags = Etags()
+        for key, blob in sorted(self._files.items()):
+            path = self._directory.blob(blob)
+            with suppress(OSError):
+                if not self._has(key):
+                    found = os.stat(path)  # noqa: PTH116  as elsewhere for blobs
+                    at = found.st_mtime_ns // 1000
+                    self._put(Row(key, 0, found.st_size, etags.next(), at, at, digest_of(path), None, None, blob))
+                    self.told.from_files.append(key)
+
+    def _keep_nameless(self) -> None:
+        bodies = self._connection.execute(_NAMELESS_BODIES).fetchall()
+        for seq, data in bodies:
+            make_folder(self._directory.lost)
+            place = self._directory.lost / f"{seq}.body"
+            place.touch(FILE_MODE)
+            place.write_bytes(data)
+            self.told.kept.append(f"{place.name}: {len(data)} bytes, SHA-256 {hashlib.sha256(data).hexdigest()}")
+        self._connection.executemany("DELETE FROM bodies WHERE seq = ?", [(seq,) for seq, _ in bodies])
+
+    def _put(self, row: Row) -> None:
+        self._last += 1
+        self._connection.execute(_OBJECT, row._replace(seq=self._last))
+
+    def _has(self, key: str) -> bool:
+        return self._connection.execute("SELECT 1 FROM objects WHERE key = ?", (key,)).fetchone() is not None
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """Neighbouring keys: of a leaf, or one that stands above leaves."""
+
+    first: str
+    last: str
+    inner: bool
+
+
+def _gaps(spans: Iterable[_Span]) -> Iterator[Gap]:
+    """Where keys are missing. In a whole tree a row that stands above leaves has a leaf on both sides."""
+    inner, last = True, ""  # as if such a row came before the first
+    for span in sorted(spans, key=lambda span: span.first.encode()):
+        if span.inner == inner:
+            yield Gap(last, span.first)
+        inner, last = span.inner, span.last
+    if inner:
+        yield Gap(last, None)
+
+
+def _object_of(row: tuple[Value, ...]) -> Row | None:
+    match row:
+        case (str(key), int(seq), int(size), str(etag), int(created), int(modified), bytes(digest), one, two, blob):
+            if len(digest) == _DIGEST and _is_text(one) and _is_text(two) and _is_text(blob):
+                return Row(key, seq, size, etag, created, modified, digest, one, two, blob)
+    return None
+
+
+def _is_text(value: Value) -> TypeGuard[str | None]:
+    return value is None or isinstance(value, str)
+
+
+def _table_of(row: tuple[Value, ...]) -> str | None:
+    match row:
+        case (str(), int(), int(), int(), str(), int(), bytes(digest), _, _) if len(digest) == _DIGEST:
+            return "parts"
+        case (str(), str(), int(), _, _, _, _, _, _, _):
+            return "uploads"
+        case (int(), str()):
+            return "garbage"
+        case _:
+            return None
+
+
+def _log_is_left(directory: Directory) -> bool:
+    """Whether there are changes in the log that did not come along."""
+    with suppress(FileNotFoundError):
+        return directory.log.stat().st_size > 0
+    return False
+
+
+def _replace(directory: Directory) -> None:
+    """The old log goes first: it must never be taken for that of the new index."""
+    make_folder(directory.lost)
+    number = sum(1 for _ in directory.lost.glob("index-*"))
+    for suffix in ("", "-wal"):
+        with suppress(FileNotFoundError):
+            os.link(f"{directory.index}{suffix}", directory.lost / f"index-{number}.sqlite3{suffix}")
+    sync_folder(directory.lost)
+    for suffix in ("-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            os.unlink(f"{directory.index}{suffix}")  # noqa: PTH108  the name is no Path
+    sync_folder(directory.root)
+    (directory.root / "index.rebuilt").replace(directory.index)
+    sync_folder(directory.root)
