@@ -33,7 +33,15 @@ def modules_of(command: str) -> set[str]:
 def test_a_command_of_the_client_imports_nothing_of_the_server(command: str) -> None:
     loaded = modules_of(command)
     assert f"objectstore.cli.{command}" in loaded
-    unwanted = {"objectstore.server", "objectstore.backends", "objectstore.config", "structlog", "fastapi", "rich"}
+    unwanted = {
+        "objectstore.server",
+        "objectstore.backends",
+        "objectstore.config",
+        "structlog",
+        "fastapi",
+        "rich",
+        "http.client",
+    }
     assert not unwanted & loaded
 
 

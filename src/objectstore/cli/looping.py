@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
-_THREADS: Final = 16  # that wait for disks
+_THREADS: Final = 32  # that wait for disks, and for other servers
 
 
 def in_loop(work: Coroutine[Any, Any, T]) -> T:

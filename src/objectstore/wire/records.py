@@ -29,6 +29,7 @@ JSON: Final = b"application/json"
 _text: Final[Callable[[str], str]] = json.encoder.encode_basestring
 _T = TypeVar("_T")
 _OPTIONAL: Final = ("content_encoding", "content_disposition", "content_language", "cache_control")
+_KEPT: Final = ("content_type", *_OPTIONAL)
 
 
 @lru_cache(maxsize=64)  # what a backend writes at one time is told at one time
@@ -136,10 +137,10 @@ def parse_attributes(told: Mapping[str, Any]) -> Attributes:
     metadata = told.get("metadata") or NOTHING
     if not isinstance(metadata, Mapping):
         raise InvalidMetadata("the metadata are no JSON object")
-    kept = {name: told.get(name) or None for name in ("content_type", *_OPTIONAL)}
-    given = [value for value in kept.values() if value is not None]
-    if not all(isinstance(value, str) for value in (*given, *metadata.values())):
-        raise InvalidMetadata("kept headers and metadata are strings")
+    kept = {name: value for name in _KEPT if (value := told.get(name))}
+    for value in (*kept.values(), *metadata.values()):
+        if not isinstance(value, str):
+            raise InvalidMetadata("kept headers and metadata are strings")
     return check_attributes(Attributes(metadata=metadata, **kept))
 
 

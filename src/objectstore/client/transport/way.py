@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import ssl
+import sys
 from typing import Final
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from objectstore.wire.retries import ConnectionFailed
 
 # Servers close idle connections too, uvicorn after 5 s: one that is about to be closed is not to be used.
 IDLE: Final = 4.0  # seconds
+_KEEPING: Final = {"darwin", "win32", "cygwin"}  # systems that know of proxies beside the environment
 _PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -78,6 +79,10 @@ def _words(error: Exception) -> str:
 
 
 def _find_proxy(scheme: str, host: str) -> str | None:
+    if sys.platform not in _KEEPING and not any(name.lower().endswith("_proxy") for name in os.environ):
+        return None
+    from urllib.request import getproxies, proxy_bypass  # it takes a while to import
+
     if proxy_bypass(host):
         return None
     proxies = getproxies()
