@@ -6,7 +6,7 @@ import gc
 from typing import Final
 
 # Each request under way holds some forty objects. The default of 700 has them looked through with every group of
-# writes that wait for one commit: at 32 connections that took 7 % of the processor time of a write, and found nothing.
+# writes that wait for one commit: at 32 connections that takes up to 2 % of their processor time, and finds nothing.
 UNTIL: Final = 10_000  # objects more than there were
 
 

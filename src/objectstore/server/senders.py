@@ -59,6 +59,8 @@ class Sender:
             raise
         finally:
             self._since = None
+            # The task has the request in its context, and the request has this: a cycle, which would outlive both.
+            self._task = None
         self._waited += _now() - began
         self._received += len(message.get("body", b""))
         self._ended = not message.get("more_body", False)
