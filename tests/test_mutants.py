@@ -10,7 +10,7 @@ import pytest
 
 from tools import mutants
 from tools.mutants import LAYERS, main
-from tools.survivors import ROOT, Change, changes, listed
+from tools.survivors import ROOT, Change, changes, listed, plain
 
 
 def test_every_listed_change_has_a_heading_and_is_of_code_that_exists() -> None:
@@ -34,7 +34,7 @@ def _lines(module: str, function: str) -> list[str]:
         body = found.body
     for one in body:
         if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef) and one.name == name:
-            return [line.strip() for line in text.splitlines()[one.lineno - 1 : one.end_lineno]]
+            return [plain(line) for line in text.splitlines()[one.lineno - 1 : one.end_lineno]]
     return []
 
 
@@ -103,12 +103,12 @@ def x_f__mutmut_1(a):
 class A:
     async def xǁAǁ_g__mutmut_orig(self):
         await a(
-            1,
+            1,  # why
         )
 
     async def xǁAǁ_g__mutmut_12(self):
         await a(
-            None,
+            None,  # why
         )
 '''
 

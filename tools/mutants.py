@@ -48,7 +48,11 @@ LAYERS: Final = (
     Layer(name="core", modules=("core/*",), tests=("tests/core",)),
     Layer(name="wire", modules=("wire/*",), tests=("tests/wire",)),
     _engine("index", "counters etags index listing operations rows transaction", "listing rows transaction"),
-    _engine("disk", "board directory failures recent recovery", "directory failures recent"),
+    _engine(
+        "disk",
+        "board directory failures recent recovery transcript turns",
+        "failures folder recent transcript turns",
+    ),
 )
 
 _MYPY: Final = ("mypy", "--output=json", "--disable-error-code=unused-ignore")
@@ -100,6 +104,10 @@ def _prepare(layer: Layer) -> None:
         link = layer.folder / name
         if not link.is_symlink():
             link.symlink_to(ROOT / name)
+    for source in _sources(layer):
+        copy = layer.folder / "mutants" / source
+        if not copy.with_name(f"{copy.name}.meta").exists():
+            copy.unlink(missing_ok=True)  # else mutmut takes a mere copy for up to date
     settings: dict[str, object] = {
         "source_paths": ["src"],
         "only_mutate": [f"src/objectstore/{module}" for module in layer.modules],

@@ -13,11 +13,12 @@ from typing import Final, TypeAlias
 ROOT: Final = Path(__file__).parent.parent
 PAGE: Final = ROOT / "docs" / "mutants.md"
 
+_COMMENT: Final = re.compile(r"  # .*$")  # as the formatter sets them apart
 _BLOCK: Final = re.compile(r"^```diff\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Names that are compared without regard to case: those of SQL outside of its quotes, and of encodings.
 _CASELESS: Final = re.compile(
     r"""(?i)(?<=")(?:SELECT|INSERT|UPDATE|DELETE|CREATE|PRAGMA|BEGIN|COMMIT|ROLLBACK|WITH|AND)\b[^"']*(?=")"""
-    r"""|(?<=code\(")(?:latin-1|utf-8|ascii)(?=")"""
+    r"""|(?<=code\(["'])(?:latin-1|utf-8|ascii)(?=["'])"""
 )
 _NAME: Final = re.compile(r"x(?:_|ǁ(?P<owner>\w+)ǁ)(?P<function>\w+?)__mutmut_(?:\d+|orig)")
 
@@ -71,6 +72,11 @@ def _entries(block: str) -> Iterator[Change]:
             {"-": removed, "+": added}[line[0]].append(line[1:])
 
 
+def plain(line: str) -> str:
+    """The line without indentation and comment."""
+    return _COMMENT.sub("", line.strip())
+
+
 def changes(module: str, mutated: str, names: Collection[str]) -> dict[str, Change]:
     """What the named mutants of a module change; `mutated` is its text as mutmut wrote it, all mutants in it."""
     wanted = {name.rpartition(".")[2]: name for name in names}
@@ -80,7 +86,7 @@ def changes(module: str, mutated: str, names: Collection[str]) -> dict[str, Chan
     functions: dict[str, list[str]] = {}
     for node in ast.walk(ast.parse(mutated)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and _NAME.fullmatch(node.name):
-            text = [one.strip() for one in lines[node.lineno - 1 : node.end_lineno]]
+            text = [plain(one) for one in lines[node.lineno - 1 : node.end_lineno]]
             functions[node.name] = [one.replace(node.name, _NAME.sub(r"\g<function>", node.name)) for one in text]
     found = {}
     for short, name in wanted.items():

@@ -259,3 +259,8 @@ def test_several_of_a_kind_are_apart() -> None:
     both = replace(INFO, digests={"md5": bytes(16), "sha-256": bytes(32)})
     page = json.loads(format_page(ListPage(keys=("k", "k"), objects=(both, INFO)), delimited=False, details=True))
     assert page["objects"] == [_told(both), _told(INFO)]
+
+
+@pytest.mark.parametrize("text", ["2026-03-01T12:00:00Z", "2026-03-01T14:00:00+02:00"])
+def test_a_time_is_in_utc_wherever_it_runs(text: str) -> None:
+    assert parse_time(text).tzinfo is UTC

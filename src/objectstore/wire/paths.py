@@ -33,7 +33,7 @@ def quote_key(key: str) -> str:
     it are encoded too: `a/../b` is the one segment `a%2F%2E%2E%2Fb`. Only the keys `.` and `..` themselves have
     no form that such a library leaves alone. Empty segments stay, as doubled slashes do.
     """
-    quoted = key if _PLAIN.fullmatch(check_key(key)) else quote(key, safe="/~")
+    quoted = key if _PLAIN.fullmatch(check_key(key)) else quote(key)
     # Of keys as most are, looking costs a fraction of quoting and replacing.
     if "/." not in quoted and quoted[0] != ".":
         return quoted
