@@ -1,7 +1,7 @@
 """Taking bodies in: small ones to memory, larger ones to a blob, hashed and written off the loop.
 
 While a thread hashes and writes one block, the next is read from the body, so that both cores work. An
-upload holds two blocks at most.
+upload holds two blocks at most; when there are so many that the cores have work without that, one.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from objectstore.values import Body as Incoming
 from objectstore.values import PutOptions
 
 _BLOCK: Final = 128 * 1024  # bytes handed to a thread at once; each upload holds a few
+_FEW: Final = 8  # uploads at once
 
 Result = TypeVar("Result")
 
@@ -67,6 +68,7 @@ class Intake:
         self._blobs = blobs
         self._executor = executor
         self._inline_limit = inline_limit
+        self._streams = 0  # bodies that are being taken in
 
     def at_hand(self, body: Incoming, options: PutOptions) -> Taken | None:
         """A small body in hand, which most are, taken in without any waiting; else None. Raises as `take` does."""
@@ -102,6 +104,7 @@ class Intake:
         held: list[bytes] = []
         holding = received = 0
         limit = max(_BLOCK, self._inline_limit + 1)
+        self._streams += 1
         try:
             async for chunk in body:
                 received += len(chunk)
@@ -112,9 +115,13 @@ class Intake:
                 if holding >= limit:
                     await writing.write(held)
                     held, holding = [], 0
+                    if self._streams > _FEW:
+                        await writing.written()
         except BaseException as error:
             await writing.abandon(error)
             raise
+        finally:
+            self._streams -= 1
         if size is not None and received != size:
             incomplete = IncompleteBody(size, received)
             await writing.abandon(incomplete)
@@ -144,11 +151,11 @@ class _Writing:
 
     async def write(self, chunks: list[bytes]) -> None:
         """Start writing a block, once the one before is written."""
-        await self._written()
+        await self.written()
         self._under_way = self._executor.submit(self._write, chunks)
 
     async def finish(self, chunks: list[bytes], expected: Mapping[str, bytes]) -> tuple[StagedBlob, dict[str, bytes]]:
-        await self._written()
+        await self.written()
         finishing = self._executor.submit(self._finish, chunks, expected)
         self._under_way = finishing
         try:
@@ -163,7 +170,8 @@ class _Writing:
             # Who is cancelled, or closed in the middle, is not to be held up.
             await asyncio.shield(asyncio.wrap_future(abandoning))
 
-    async def _written(self) -> None:
+    async def written(self) -> None:
+        """When the block that is under way is. Raises StorageFull, Unavailable."""
         if self._under_way is None:
             return
         try:

@@ -1,0 +1,44 @@
+"""How much of each body is held while the disk is slow."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from objectstore.backends.engine import steps
+from objectstore.backends.engine.backend import EngineBackend
+
+BLOCK = bytes(128 * 1024)
+
+
+@pytest.mark.parametrize(("uploads", "expected"), [(8, [2] * 8), (12, [2] * 8 + [1] * 4)])
+def test_of_few_uploads_two_blocks_are_held_and_of_many_one(tmp_path: Path, uploads: int, expected: list[int]) -> None:
+    written = threading.Event()
+
+    def step(name: str) -> None:
+        if name == steps.AFTER_CREATE:
+            written.wait(30)
+
+    async def use() -> None:
+        taken = [0] * uploads
+
+        async def body(number: int) -> AsyncIterator[bytes]:
+            for _ in range(4):
+                taken[number] += 1
+                yield BLOCK
+
+        async with EngineBackend(tmp_path, step=step) as backend:
+            puts = [asyncio.create_task(backend.put(f"{number}", body(number))) for number in range(uploads)]
+            try:
+                for _ in range(100):
+                    await asyncio.sleep(0)
+                assert taken == expected
+            finally:
+                written.set()
+            assert {(await put).size for put in puts} == {4 * len(BLOCK)}
+
+    asyncio.run(use())
