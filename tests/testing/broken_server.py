@@ -1,10 +1,11 @@
-"""`python broken_server.py DEFECT serve …`: the command line over a server with one defect.
+"""`python broken_server.py DEFECT,… serve …`: the command line over a server with these defects.
 
 The processes that a server starts import this file again, or are copies, so that they have the defect, too.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from objectstore.server import leaving, traffic
 from objectstore.values import UNCONDITIONAL, Conditions
 
 VARIABLE = "BROKEN_SERVER"
+LONG = 1.0  # seconds
 _class: Any = EngineBackend  # for a type checker that rightly does not like what is done to it here
 
 
@@ -39,9 +41,16 @@ def forgets_connections() -> None:
 
 
 def ends_at_once() -> None:
+    put = EngineBackend.put
+
+    async def put_slowly(backend: EngineBackend, key: str, body: Any, options: Any) -> Any:
+        await asyncio.sleep(LONG)  # so that some are under way at any moment
+        return await put(backend, key, body, options)
+
     async def leave(_stop: object = None) -> None:
         os._exit(0)
 
+    _class.put = put_slowly
     changed: Any = leaving
     changed.leave = leave
 
@@ -52,11 +61,17 @@ DEFECTS: dict[str, Callable[[], None]] = {
     "ends at once": ends_at_once,
 }
 
+
+def break_it(defects: str) -> None:
+    for defect in defects.split(","):
+        DEFECTS[defect]()
+
+
 if VARIABLE in os.environ:
-    DEFECTS[os.environ[VARIABLE]]()
+    break_it(os.environ[VARIABLE])
 
 if __name__ == "__main__":
     if VARIABLE not in os.environ:
         os.environ[VARIABLE] = sys.argv.pop(1)
-        DEFECTS[os.environ[VARIABLE]]()
+        break_it(os.environ[VARIABLE])
     main()

@@ -24,6 +24,7 @@ _MODULE: Final = "uvicorn.server"
 _MOST: Final = 16 * 1024  # connections of a worker; one that does nothing costs some kilobytes
 _OTHER_FILES: Final = 512  # that a worker may have open at once
 _TOGETHER: Final = 256  # connections taken in a round of the loop
+_SETTLING: Final = 1.0  # seconds
 _PAUSE: Final = 0.05  # seconds until it is looked again whether there is room
 
 
@@ -41,7 +42,7 @@ class Acceptor:
         self._listener = listener
         self._most = most
         self._loop = asyncio.get_running_loop()
-        self._coming: set[asyncio.Task[None]] = set()  # connections whose protocol does not have them yet
+        self.coming: set[asyncio.Task[None]] = set()  # connections whose protocol does not have them yet
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
@@ -58,7 +59,7 @@ class Acceptor:
 
     def _take_all(self) -> None:
         for _ in range(_TOGETHER):
-            if len(self._server.server_state.connections) + len(self._coming) >= self._most:
+            if len(self._server.server_state.connections) + len(self.coming) >= self._most:
                 self._rest()
                 return
             try:
@@ -73,8 +74,8 @@ class Acceptor:
                 return
             accepted.setblocking(False)
             task = self._loop.create_task(self._give(accepted))
-            self._coming.add(task)
-            task.add_done_callback(self._coming.discard)
+            self.coming.add(task)
+            task.add_done_callback(self.coming.discard)
 
     def _rest(self) -> None:
         self._loop.remove_reader(self._listener)
@@ -83,7 +84,7 @@ class Acceptor:
     async def _give(self, accepted: socket.socket) -> None:
         try:
             await self._loop.connect_accepted_socket(self._protocol, accepted, ssl=self._server.config.ssl)
-        except OSError:  # it has just ended, or its TLS handshake failed
+        except (OSError, asyncio.CancelledError):  # it has just ended, or its TLS handshake failed or is given up
             accepted.close()
 
     def _protocol(self) -> asyncio.Protocol:
@@ -117,6 +118,15 @@ def amend_uvicorn() -> None:
 
     amended: Any = module.Server
     amended.main_loop = main_loop
+
+
+async def settle(server: Server) -> None:
+    """Wait until the server has all that were taken: it would not end those that come later."""
+    coming = [task for acceptor in vars(server).get("acceptors", ()) for task in acceptor.coming]
+    if coming:
+        _, late = await asyncio.wait(coming, timeout=_SETTLING)
+        for task in late:
+            task.cancel()  # in the middle of its TLS handshake
 
 
 def stop(server: Server) -> None:

@@ -118,7 +118,8 @@ class Connections:
                 else:
                     _end(connection, cut)
                     cuts.append(cut)
-        self._ports = ports
+        if ports:  # at its end it listens no more, and has connections all the same
+            self._ports = ports
         self._known = seen
         return cuts
 

@@ -96,6 +96,7 @@ def amend_uvicorn() -> None:
 
         await leave(stop)
         stop()
+        await accepting.settle(self)
         await end(self, sockets)
 
     amended: Any = module.Server

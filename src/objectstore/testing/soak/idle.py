@@ -9,7 +9,8 @@ from typing import Final
 from objectstore.testing.soak.connection import Connection, Lost
 from objectstore.testing.soak.world import World
 
-_OPENING: Final = 64  # connections at once
+_OPENING: Final = 32  # connections at once
+_BETWEEN: Final = 0.05  # seconds between two of them: the kernel keeps only so many that were not accepted yet
 _KEPT: Final = 0.5  # of IDLE_TIMEOUT: after so long one is asked something
 _EARLY: Final = 0.9  # of IDLE_TIMEOUT: one that ends before did so too early
 _LATE: Final = 60.0  # seconds after IDLE_TIMEOUT in which a server that is busy has to get round to it
@@ -74,6 +75,7 @@ class Idle:
             connection.on_end = lambda one=connection, silent=silent: self._ended(one, silent)
             if connection.ended:
                 connection.on_end()
+            await asyncio.sleep(_BETWEEN)
 
     def _ended(self, connection: Connection, silent: bool) -> None:
         """The other side has closed it."""
