@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -313,6 +313,35 @@ def test_a_full_disk_is_storage_full(small_disk: Path) -> None:
     try:
         asyncio.run(_fill_up(small_disk / "data"))
         assert_sound(small_disk / "data")
+    finally:
+        subprocess.run(["umount", str(small_disk)], check=True)
+
+
+def test_a_disk_that_others_have_filled_ends_no_process(small_disk: Path) -> None:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(small_disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("no file system can be mounted here")
+
+    keys = [f"{number}" for number in range(100)]
+
+    async def run() -> None:
+        async with EngineBackend(small_disk / "data") as backend:
+            for key in keys:
+                await backend.put(key, SMALL)
+        (small_disk / "data" / "changes").unlink()  # as in what was restored
+        async with EngineBackend(small_disk / "data") as backend:
+            with suppress(OSError), (small_disk / "foreign").open("wb", buffering=0) as file:
+                while True:
+                    file.write(bytes(1024))
+            for key in keys:
+                # Each has a counter in memory that a file stands behind: is there room for it?
+                assert await read(backend, key) == SMALL
+                with suppress(StorageFull, Unavailable):
+                    await backend.delete(key)
+
+    try:
+        code, _ = in_child(lambda _say: asyncio.run(run()))
+        assert code == 0
     finally:
         subprocess.run(["umount", str(small_disk)], check=True)
 

@@ -32,7 +32,8 @@ class Board:
     def __init__(self, path: Path) -> None:
         fd = os.open(path, os.O_RDWR | os.O_CREAT, FILE_MODE)
         try:
-            os.truncate(fd, STRIPES * _COUNTER)
+            # Room for all of it now: a page of memory that finds no room on its disk ends the process (SIGBUS).
+            os.posix_fallocate(fd, 0, STRIPES * _COUNTER)
             self._map = mmap.mmap(fd, STRIPES * _COUNTER)
         finally:
             os.close(fd)
