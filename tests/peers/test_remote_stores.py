@@ -226,7 +226,7 @@ def test_a_wrong_bit_is_an_error_of_ours_at_most(remote: Remote) -> None:
     async def scenario() -> None:
         async with trying(remote, patience=HURRY) as trial:
             for name, call in calls_of(trial.store).items():
-                for at in range(0, 400, 53):
+                for at in range(7, 300, 61):
                     key = (await trial.prepare({name: call}))[name]
                     with remote.proxy.disturb(Corrupt(at, at % 8), toward="client", times=1):
                         try:
@@ -245,7 +245,7 @@ def test_no_connection_and_no_file_is_left(remote: Remote) -> None:
     async def scenario() -> None:
         async with trying(remote, patience=HURRY) as trial:
             calls = calls_of(trial.store)
-            for trouble in (Cut(Sent(100_000)), Cut(Received(100_000)), Stall(100_000)):
+            for trouble in (Cut(Sent(100_000)), Stall(100_000)):
                 keys = await trial.prepare(calls)
                 with remote.proxy.disturb(trouble):
                     await asyncio.gather(*(trial.run(name, call, keys[name]) for name, call in calls.items()))
