@@ -8,6 +8,8 @@ from hypothesis import settings
 
 # The machine may be busy: no single example is failed for being slow.
 settings.register_profile("project", deadline=None)
+# The same examples each time: what is covered is no matter of luck.
+settings.register_profile("coverage", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("project")
 
 # Who runs the tests in the background of a shell has Ctrl-C ignored, which every program they start would inherit.

@@ -14,15 +14,17 @@ from objectstore.client.sources import Chunks, InHand
 from objectstore.errors import (
     Corrupted,
     InternalError,
+    InvalidRange,
     NotFound,
     ObjectStoreError,
     Overloaded,
     PreconditionFailed,
     RateLimited,
     Unavailable,
+    Unsupported,
     UploadNotFound,
 )
-from objectstore.values import NO_ATTRIBUTES, ONLY_IF_ABSENT, UNCONDITIONAL, Attributes, ObjectInfo
+from objectstore.values import NO_ATTRIBUTES, ONLY_IF_ABSENT, UNCONDITIONAL, Attributes, Bounded, ObjectInfo
 from objectstore.wire import flows, requests
 from objectstore.wire.downloads import Download
 from objectstore.wire.errors import format_error
@@ -484,3 +486,16 @@ def test_the_other_requests_are_one_step_each() -> None:
     assert body == DATA
     _, copied = play(flows.copy("k", "l", NO_ATTRIBUTES, UNCONDITIONAL, PATIENT), STORED)
     assert copied == INFO
+
+
+def test_a_small_object_comes_with_its_bytes_and_an_empty_one_does_not() -> None:
+    span = {b"content-length": b"10", b"content-range": format_content_range(0, 10, 10)}
+    _, found = play(flows.get_small("k", 100, UNCONDITIONAL, PATIENT), Reply(206, {**FOUND.fields, **span}, DATA, NOW))
+    assert found == (INFO, DATA)
+    _, nothing = play(flows.get_small("k", 100, UNCONDITIONAL, PATIENT), failed(InvalidRange(0)))
+    assert nothing is None
+
+
+def test_a_download_of_all_is_not_that_of_a_range() -> None:
+    with pytest.raises(Unsupported, match="ranges"):
+        Download(requests.get_object("k", Bounded(0, 5), UNCONDITIONAL), WHOLE, Bounded(0, 5))

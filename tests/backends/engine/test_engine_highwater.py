@@ -184,3 +184,13 @@ def test_a_mark_that_cannot_be_written_stays(tmp_path: Path) -> None:
     writer.close()
     writer.reach(8)
     assert mark(path) == 7
+
+
+def test_where_boots_cannot_be_told_apart_what_is_relaxed_is_not_marked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(highwater, "_BOOT_ID", tmp_path / "absent")
+    relaxed = HighWater(tmp_path / "mark", "relaxed")
+    relaxed.reach(5)
+    relaxed.close()
+    assert mark(tmp_path / "mark") == 0

@@ -9,7 +9,7 @@ import logging
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,11 +22,13 @@ from objectstore.backends.engine.backend import EngineBackend
 from objectstore.backends.engine.backupset import BackupSet
 from objectstore.backends.engine.check import check
 from objectstore.backends.engine.directory import Directory
+from objectstore.backends.engine.hold import collecting, held
 from objectstore.backends.engine.restore import restore
 from objectstore.backends.engine.scrub import Scrub
 from objectstore.backends.engine.scrubstate import Pass, ScrubFolder, State, under_way
 from objectstore.backends.engine.stored import Bodies, Stored
 from objectstore.errors import ConfigurationError, Corrupted, StorageFull, Unavailable
+from objectstore.values import PutOptions
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 INLINE = hashlib.shake_256(b"").digest(20_000)  # over several pages, no two of which are alike
@@ -270,3 +272,40 @@ def test_a_part_of_the_index_that_is_lost_is_in_the_report(root: Path, caplog: p
         state = Scrub(root, piece=1).run()
     assert state.damaged == 1
     assert "'small' is damaged" in caplog.text
+
+
+def test_a_damaged_body_in_the_index_of_a_backup_is_passed_over(tmp_path: Path) -> None:
+    root, kept = tmp_path / "data", tmp_path / "backup"
+    fill(root, {"a": SMALL, "b": SMALL})
+    backup.take(root, kept, now=NOW, share=False)
+    row = "(SELECT seq FROM objects WHERE key = 'a')"
+    for index in (root / "index.sqlite3", index_of(kept)):
+        with closing(sqlite3.connect(index)) as connection, connection:
+            connection.execute(f"UPDATE bodies SET data = CAST(upper(data) AS BLOB) WHERE seq = {row}")  # noqa: S608  ours
+    (finding,) = check(root, deep=True, repair=True, backup=kept)
+    assert (finding.kind, finding.name, finding.repaired) == ("wrong-digest", "a", True)
+    assert_sound(root)
+
+
+def test_a_pass_goes_on_in_the_middle_of_an_upload(root: Path) -> None:
+    async def begin() -> str:
+        async with EngineBackend(root) as backend:
+            upload_id = (await backend.uploads.begin("upload", PutOptions())).upload_id
+            for number in (1, 2, 3):
+                await backend.uploads.put_part(upload_id, number, SMALL, PutOptions())
+            return upload_id
+
+    upload_id = asyncio.run(begin())
+    folder = ScrubFolder(root)
+    with folder.scrubbing():
+        folder.write(State(now=Pass(began=1.0, part=True, after=f"{upload_id}/1")))
+        Scrub(root).run()
+    assert [one.key for one in fixity.read(folder.report)] == [f"{upload_id}/2", f"{upload_id}/3"]
+
+
+def test_a_backup_waits_for_a_collector(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ExitStack() as collector:
+        assert collector.enter_context(collecting(Directory(root)))
+        monkeypatch.setattr("objectstore.backends.engine.hold.time.sleep", lambda _pause: collector.close())
+        with held(Directory(root)), collecting(Directory(root)) as allowed:
+            assert not allowed

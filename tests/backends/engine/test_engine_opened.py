@@ -196,7 +196,7 @@ def test_what_another_process_completes_in_the_middle_is_what_is_told(tmp_path: 
         gate = Gate(steps.AFTER_CREATE)
         async with EngineBackend(root, step=gate.step) as slow, EngineBackend(root) as quick:
             upload_id = (await quick.uploads.begin("key", PLAIN)).upload_id
-            parts = [await quick.uploads.put_part(upload_id, number, HUGE, PLAIN) for number in (1, 2)]
+            parts = [await quick.uploads.put_part(upload_id, number, HUGE, PLAIN) for number in (1, 2, 3, 4)]
             named = [(part.number, part.etag) for part in parts]
             gate.armed = True
             completing = asyncio.create_task(slow.uploads.complete(upload_id, named))
@@ -206,7 +206,7 @@ def test_what_another_process_completes_in_the_middle_is_what_is_told(tmp_path: 
                 (root / "blobs" / row[1][:2] / row[1]).unlink()
             gate.go.set()
             assert await completing == info
-            assert await read(slow, "key") == HUGE + HUGE
+            assert await read(slow, "key") == HUGE * 4
 
     asyncio.run(run())
     assert_sound(root)
