@@ -23,6 +23,7 @@ from typing import Any, Final, Literal, TypeAlias
 from objectstore.cli.forking import BEING_COPIED, Method, start_method, starting_processes
 from objectstore.errors import ConfigurationError
 from objectstore.server.accepting import room
+from objectstore.server.allocator import share_one_arena
 from objectstore.server.observation.logs import form_of, logging_config
 
 ServerName: TypeAlias = Literal["granian", "uvicorn"]
@@ -116,7 +117,8 @@ def run(server: ServerName, launch: Launch, *, on_ready: Callable[[], None]) -> 
     `on_ready` is called once, from another thread, when the server answers.
     """
     _allow_connections()
-    method = start_method()  # asked before there is another thread
+    share_one_arena()
+    method = start_method()  # asked, as the allocator is told, before there is another thread
     with _announced(launch, on_ready):
         return _run_granian(launch, method) if server == "granian" else _run_uvicorn(launch)
 
