@@ -64,6 +64,7 @@ _ALIVE: Final[dict[int | None, str]] = {
     35: "undecided",
 }
 _UNKNOWN: Final = {None, 2, 34}
+_TYPES: Final = 37
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -86,10 +87,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(layer: Layer, *, again: bool) -> None:
     _prepare(layer)
+    if again:
+        _forget_tests(layer)
     for meta in _metas(layer):
         known = json.loads(meta.read_text())
         outcomes: dict[str, int | None] = known["exit_code_by_key"]
-        forgotten = [name for name, one in outcomes.items() if one == 2 or (again and one in _ALIVE)]
+        forgotten = [name for name, one in outcomes.items() if one in {2, 33} or (again and one in _ALIVE)]
         outcomes.update(dict.fromkeys(forgotten))
         meta.write_text(json.dumps(known, indent=4))
     command = ["nice", "-n", "15", sys.executable, "-m", "mutmut", "run", "--max-children", "1"]
@@ -108,6 +111,7 @@ def _prepare(layer: Layer) -> None:
         copy = layer.folder / "mutants" / source
         if not copy.with_name(f"{copy.name}.meta").exists():
             copy.unlink(missing_ok=True)  # else mutmut takes a mere copy for up to date
+            _forget_tests(layer)
     settings: dict[str, object] = {
         "source_paths": ["src"],
         "only_mutate": [f"src/objectstore/{module}" for module in layer.modules],
@@ -128,6 +132,11 @@ def _prepare(layer: Layer) -> None:
     target = layer.folder / "pyproject.toml"
     if not target.exists() or target.read_text() != text:
         target.write_text(text)
+
+
+def _forget_tests(layer: Layer) -> None:
+    """Have mutmut find out anew which tests pass through which function."""
+    (layer.folder / "mutants/mutmut-stats.json").unlink(missing_ok=True)
 
 
 def _sources(layer: Layer) -> list[str]:
@@ -157,7 +166,9 @@ def _report(layer: Layer, known: Listed) -> int:
         found = {name: change for name, change in found.items() if not change.only_case}
         counts["the same but for case"] += len(alive) - len(found)
         counts["listed"] += sum(change in known for change in found.values())
-        counts["noticed"] += len(outcomes) - len(alive) - len(unknown)
+        typed = sum(outcome == _TYPES for outcome in outcomes.values())
+        counts["noticed by mypy"] += typed
+        counts["noticed by a test"] += len(outcomes) - len(alive) - len(unknown) - typed
         unexplained += [f"{alive[name]}:\n{change}" for name, change in found.items() if change not in known]
     counts["survive without a reason"] = len(unexplained)
     for one in unexplained:

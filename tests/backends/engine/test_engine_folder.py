@@ -20,6 +20,7 @@ from objectstore.backends.engine.directory import (
     FORMAT_VERSION,
     RESERVE,
     Directory,
+    make_folder,
     nearly_full,
     sync_folder,
     try_lock,
@@ -35,6 +36,21 @@ def directory(tmp_path: Path) -> Directory:
 
 def test_a_blob_is_in_the_folder_of_its_first_two_letters(directory: Directory) -> None:
     assert directory.blob("abcdef") == f"{directory.root}/blobs/ab/abcdef"
+
+
+def test_every_part_has_its_name_which_later_releases_look_for(directory: Directory) -> None:
+    parts = {name: path.name for name, path in vars(directory).items() if name != "root"}
+    assert parts == {
+        "format": "FORMAT",
+        "index": "index.sqlite3",
+        "log": "index.sqlite3-wal",
+        "changes": "changes",
+        "highwater": "highwater",
+        "blobs": "blobs",
+        "staging": "staging",
+        "lost": "lost",
+    }
+    assert {path.parent for name, path in vars(directory).items() if name != "root"} == {directory.root}
 
 
 def test_a_folder_is_to_be_filled_until_its_last_part_is_there(directory: Directory) -> None:
@@ -110,6 +126,16 @@ def test_a_disk_is_nearly_full_by_bytes_or_files(
     found = SimpleNamespace(f_bavail=blocks, f_frsize=4096, f_files=files, f_favail=free)
     monkeypatch.setattr(module, "os", SimpleNamespace(statvfs=lambda _path: found))
     assert nearly_full(tmp_path) == full
+
+
+def test_folders_are_private_and_made_with_those_above_when_that_is_asked(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        make_folder(tmp_path / "a/b")
+    make_folder(tmp_path / "a/b", parents=True)
+    make_folder(tmp_path / "x/y/z", parents=True)
+    make_folder(tmp_path / "a/b/c")
+    make_folder(tmp_path / "a/b/c")
+    assert [(tmp_path / path).stat().st_mode & 0o777 for path in ("a", "a/b", "a/b/c")] == [0o700] * 3
 
 
 def test_only_a_folder_is_synced_as_one(tmp_path: Path) -> None:

@@ -6,9 +6,11 @@ import errno
 import hashlib
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from objectstore.backends.engine import transcript
 from objectstore.backends.engine.transcript import BLOCK, UNFINISHED, copy, link
 from objectstore.errors import Corrupted
 
@@ -56,6 +58,15 @@ def test_a_copy_is_whole_private_and_hashed(source: Path, tmp_path: Path, size: 
     assert target.read_bytes() == data
     assert target.stat().st_mode & 0o777 == 0o600
     assert sorted(path.name for path in tmp_path.iterdir()) == ["source", "target"]
+
+
+def test_a_copy_holds_one_block_at_a_time(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source.write_bytes(bytes(2 * BLOCK + 1))
+    sizes: list[int] = []
+    digest = SimpleNamespace(update=lambda block: sizes.append(len(block)), digest=lambda: b"")
+    monkeypatch.setattr(transcript, "hashlib", SimpleNamespace(sha256=lambda: digest))
+    copy(str(source), str(tmp_path / "target"))
+    assert sizes == [BLOCK, BLOCK, 1]
 
 
 def test_a_copy_that_fails_leaves_the_name_as_it_was(tmp_path: Path) -> None:
