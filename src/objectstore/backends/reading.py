@@ -6,7 +6,7 @@ import asyncio
 import errno
 import os
 from collections.abc import AsyncGenerator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Final, assert_never
 
 from objectstore.errors import Corrupted
@@ -29,8 +29,9 @@ async def chunks(reading: Reading) -> AsyncGenerator[bytes, None]:
             if data:
                 yield data
         case FileSpan() as span:
-            async for block in _blocks(span):
-                yield block
+            async with aclosing(_blocks(span)) as blocks:
+                async for block in blocks:
+                    yield block
         case Streamed(source):
             async for chunk in source:
                 yield chunk
