@@ -84,9 +84,11 @@ class TestOfThisProcess:
             accepted, peer = listener.accept()
             with made, accepted:
                 assert connections.look(0, (), all_busy=False) == []  # which finds out where is listened
-                assert connections.look(0, {peer[1]}, all_busy=False) == []
-                assert connections.look(100, {peer[1]}, all_busy=False) == []
+                assert connections.look(0, {peer}, all_busy=False) == []
+                assert connections.look(100, {peer}, all_busy=False) == []
                 assert connections.look(105, (), all_busy=False) == []
+                # That somebody else has a request under way from the same port says nothing.
+                assert connections.look(108, {("127.0.0.2", peer[1])}, all_busy=False) == []
                 assert connections.look(111, (), all_busy=True) == []
                 assert connections.look(122, (), all_busy=False) == ["idle"]
                 assert accepted.recv(1) == b""

@@ -23,6 +23,7 @@ from typing import Final, Literal, TypeAlias
 from objectstore.server.senders import SLOWEST
 
 Cut: TypeAlias = Literal["idle", "slow_reader"]
+Peer: TypeAlias = tuple[str, int]  # address and port
 
 # Of `struct tcp_info` in linux/tcp.h, which only ever grows at its end.
 _SIZE: Final = 148  # bytes, up to what is read of it
@@ -78,6 +79,11 @@ def judge(history: History, counts: Counts, now: float, *, busy: bool, idle: flo
     return None
 
 
+def peer_of(address: str, port: int) -> Peer:
+    """The other end of a connection, however it is told: some leave away over which interface a local address is."""
+    return address.partition("%")[0], port
+
+
 def supported() -> bool:
     return sys.platform == "linux" and _FILES.is_dir()
 
@@ -91,10 +97,10 @@ class Connections:
         self._known: dict[tuple[object, ...], History] = {}
         self._ports: set[int] = set()  # where this process listened when it was last looked
 
-    def look(self, now: float, busy: Collection[int], *, all_busy: bool) -> list[Cut]:
+    def look(self, now: float, busy: Collection[Peer], *, all_busy: bool) -> list[Cut]:
         """Look at all of them and cut those that are held without use.
 
-        `busy` are the ports at the other end of those with a request under way; `all_busy`: any may have one.
+        `busy` are the other ends of those with a request under way; `all_busy`: any may have one.
         """
         cuts: list[Cut] = []
         seen: dict[tuple[object, ...], History] = {}
@@ -111,7 +117,7 @@ class Connections:
                     continue
                 peer = connection.getpeername()
                 history = self._known.get(peer) or History(acked=counts.acked, active=now)
-                in_use = all_busy or peer[1] in busy
+                in_use = all_busy or peer_of(peer[0], peer[1]) in busy
                 cut = judge(history, counts, now, busy=in_use, idle=self._idle, timeout=self._timeout)
                 if cut is None:
                     seen[peer] = history

@@ -8,13 +8,14 @@ import sys
 import time
 from typing import Final
 
-from objectstore.server.connections import Connections, supported
+from objectstore.server.connections import Connections, Peer, peer_of, supported
 from objectstore.server.exchange import Receive, Scope
 from objectstore.server.limits import Limits
 from objectstore.server.publicpaths import HEALTH_PATHS
 from objectstore.server.senders import Sender
 
 _log: Final = logging.getLogger("objectstore.limits")
+_NOBODY: Final[Peer] = ("", 0)
 _WITH_BODY: Final = frozenset({"PUT", "POST"})
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0  # seconds between two looks
 
@@ -79,11 +80,11 @@ class Traffic:
                 sender.cut()
 
     async def _look_at_connections(self, connections: Connections) -> None:
-        ports = set(map(_port, self._under_way.values()))
+        peers = set(map(_peer, self._under_way.values()))
         # Behind a server that puts the client of a proxy in its place, it cannot be told which connection is meant.
-        all_busy = 0 in ports
+        all_busy = _NOBODY in peers
         try:
-            cuts = await asyncio.to_thread(connections.look, time.monotonic(), ports, all_busy=all_busy)
+            cuts = await asyncio.to_thread(connections.look, time.monotonic(), peers, all_busy=all_busy)
         except OSError as error:
             # Without a file to spare the next look may do better, when some of those held now have ended.
             _log.warning("the connections could not be looked at: %s", error.strerror)
@@ -94,7 +95,8 @@ class Traffic:
                 self._limits.on_refusal(cut)
 
 
-def _port(scope: Scope) -> int:
-    """At the other end of the connection; 0 when it is not known."""
+def _peer(scope: Scope) -> Peer:
+    """The other end of the connection; `_NOBODY` when it is not known."""
     client = scope.get("client")
-    return int(client[1] or 0) if client else 0  # Granian has a text
+    port = int(client[1] or 0) if client else 0  # Granian has a text
+    return peer_of(client[0], port) if client and port else _NOBODY

@@ -15,7 +15,7 @@ from objectstore.testing.soak.workload import KEYS, Task, tasks
 from objectstore.testing.soak.world import World
 from objectstore.wire.headers import FieldList
 
-_PATIENCE: Final = 120.0  # seconds for an answer, on a machine that has other things to do
+_PATIENCE: Final = 120.0  # seconds in which nothing comes or goes, on a machine that has other things to do
 _PAUSE: Final = 1.0  # seconds after a refusal for there being too many at once, which is what the server says
 _SAID: Final = 1024  # bytes of an answer that are kept, in case it is an error
 _AGAIN: Final = 0.2  # seconds after a connection was lost that should not have been
@@ -50,6 +50,7 @@ class Actor:
         self._record = world.record
         self._held = {f"soak/{number:05}/{one}": Held() for one in range(KEYS)}
         self._keys = list(self._held)
+        self._given_up: set[str] = set()
         self._written = 0
         self._connection: Connection | None = None
         self._watched = False  # the request under way was so when the server was told to end
@@ -61,8 +62,8 @@ class Actor:
             if self._world.over:
                 break
             await self._attempt(lambda task=task: self._do(task))  # type: ignore[misc]  # mypy knows no default here
-        for key in self._keys:
-            while not await self._attempt(lambda key=key: self._get(key)):  # type: ignore[misc]  # as above
+        for place in range(KEYS):
+            while not await self._attempt(lambda place=place: self._get(self._keys[place])):  # type: ignore[misc]  # as above
                 pass
             self._record.verified += 1
         while not await self._attempt(self._list):
@@ -203,7 +204,7 @@ class Actor:
         answer, _ = await self._ask("list", "GET", "", take=body.extend)
         wanted = [key for key in self._keys if self._held[key].versions != (None,)]
         if self._expect(answer, 200, f"list of client {self._number}"):
-            found = json.loads(body)["keys"]
+            found = [key for key in json.loads(body)["keys"] if key not in self._given_up]
             if found != wanted:
                 self._record.complain("wrong list", f"of client {self._number}: {found}, not {wanted}")
 
@@ -243,16 +244,28 @@ class Actor:
             epoch = connection.epoch
             began = loop.time()
             authorization = (b"authorization", f"Bearer {world.token}".encode())
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_PATIENCE) as waiting:
+                # A large body may take as long as it likes, if only it moves.
+                connection.on_progress = lambda: waiting.reschedule(loop.time() + _PATIENCE)
                 answer = await connection.ask(method, target, [authorization, *(fields or [])], body, count)
         except (Lost, Malformed, TimeoutError) as error:
             await self._unanswered(epoch, f"{method} {target}", error)
+            if key and not world.excuses(epoch) and method in {"PUT", "DELETE"}:
+                self._give_up(key)
             raise Unanswered from error
         self._watched = False
         if answer.status == 503 and world.share.limited and (b'"overloaded"' in said or method == "HEAD"):
             raise Refused
         self._record.answered(kind, answer.status, loop.time() - began)
         return answer, length
+
+    def _give_up(self, key: str) -> None:
+        """It may still be written to, at any moment, so that nothing is known of it: another takes its place."""
+        self._given_up.add(key)
+        del self._held[key]
+        place = self._keys.index(key)
+        self._keys[place] = f"{key}+"
+        self._held[self._keys[place]] = Held()
 
     async def _connected(self) -> Connection:
         """The connection, or a new one, as a client has to that knows that servers close those that are idle."""

@@ -25,6 +25,10 @@ def _drop(_data: bytes) -> None:
     """Nobody wants the body."""
 
 
+def _nothing() -> None:
+    """Nobody wants to know."""
+
+
 class Connection(asyncio.Protocol):
     """A socket with one request under way at most. `on_end` is called when it ends, with whatever it was about."""
 
@@ -33,6 +37,7 @@ class Connection(asyncio.Protocol):
         self._active = asyncio.get_running_loop().time()
         self.ended = False
         self.on_end: Callable[[], None] | None = None
+        self.on_progress: Callable[[], None] = _nothing  # called when bytes have come, or gone
         self._answer: Answer | None = None
         self._take: Callable[[bytes], None] = _drop
         self._done: asyncio.Future[None] | None = None
@@ -42,6 +47,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
+        self.on_progress()
         try:
             self._feed(data)
         except Malformed as error:
@@ -127,6 +133,7 @@ class Connection(asyncio.Protocol):
             if done.done():
                 return False
             self._transport.write(piece)
+            self.on_progress()
         return True
 
     def _no_room(self) -> asyncio.Future[None] | None:
