@@ -39,6 +39,8 @@ def main() -> int:
     except LookupError as error:
         print(f"python -m bench: {error}", file=sys.stderr)
         return 2
+    # Programs of a user were compiled before; where this is set, each start would compile them again.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     # Loads that are no programs of their own run here.
     os.sched_setaffinity(0, LOAD_CORES)
     # What was started is ended and what was written is removed, also then.
