@@ -34,6 +34,7 @@ from peers.calls import Call, body_of, calls_of
 from peers.remote import HURRY, LARGE, REMOTES, SMALL, Remote
 
 T = TypeVar("T")
+ONE_OF_A_KIND = [name for name in REMOTES if name != "rclone"]  # which is an S3 as moto is
 MINUTE = 60.0  # seconds: whatever takes longer hangs
 
 
@@ -92,6 +93,9 @@ async def trying(remote: Remote, **told: Any) -> AsyncIterator[Trial]:
             await aside.put("small", SMALL)
             await aside.put("large", LARGE)
         yield Trial(store, aside)
+    remote.proxy.calm()
+    # What a stalled connection still had to send goes out now, while there is a loop to close it.
+    assert await asyncio.to_thread(remote.proxy.wait_idle)
 
 
 async def in_the_end(call: Callable[[], Awaitable[T]]) -> T:
@@ -117,19 +121,14 @@ def run(scenario: Coroutine[Any, Any, None]) -> None:
 
 
 TROUBLES: dict[str, tuple[LineTrouble, Side | None]] = {
-    "cut before the request": (Cut(Before()), None),
     "reset before the request": (Cut(Before(), reset=True), None),
     "cut after the request": (Cut(After()), None),
-    "reset after the request": (Cut(After(), reset=True), None),
     "cut in the request": (Cut(Received(30)), None),
-    "cut in the body": (Cut(Received(100_000)), None),
     "reset in the body": (Cut(Received(100_000), reset=True), None),
     "cut in the answer": (Cut(Sent(20)), None),
-    "cut in the body of the answer": (Cut(Sent(100_000)), None),
     "reset in the body of the answer": (Cut(Sent(100_000), reset=True), None),
     "silent": (Stall(), "client"),
     "silent after a while": (Stall(100_000), "client"),
-    "deaf after a while": (Stall(100_000), "server"),
     "black hole": (BlackHole(), None),
 }
 
@@ -184,6 +183,7 @@ def test_connections_that_ended_while_they_were_idle_are_not_noticed(remote: Rem
     run(scenario())
 
 
+@pytest.mark.parametrize("remote", ONE_OF_A_KIND, indirect=True)
 @pytest.mark.parametrize("at", [Before(), Received(300), After(), Sent(700)])
 def test_what_is_sent_again_is_not_done_wrongly(remote: Remote, at: Before | Received | After | Sent) -> None:
     """One connection is cut. Nobody else is there, so no condition fails and no object is absent."""
@@ -206,6 +206,7 @@ SHAPES: dict[str, list[LineTrouble]] = {
 }
 
 
+@pytest.mark.parametrize("remote", ONE_OF_A_KIND, indirect=True)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_bad_line_changes_nothing(remote: Remote, shape: str) -> None:
     async def scenario() -> None:
@@ -220,6 +221,7 @@ def test_a_bad_line_changes_nothing(remote: Remote, shape: str) -> None:
     run(scenario())
 
 
+@pytest.mark.parametrize("remote", ONE_OF_A_KIND, indirect=True)
 def test_a_wrong_bit_is_an_error_of_ours_at_most(remote: Remote) -> None:
     """Wherever it is. Whether bytes of a body are right is for digests to tell, which go along with them."""
 
@@ -241,6 +243,7 @@ def test_a_wrong_bit_is_an_error_of_ours_at_most(remote: Remote) -> None:
     run(scenario())
 
 
+@pytest.mark.parametrize("remote", ONE_OF_A_KIND, indirect=True)
 def test_no_connection_and_no_file_is_left(remote: Remote) -> None:
     async def scenario() -> None:
         async with trying(remote, patience=HURRY) as trial:
