@@ -116,11 +116,13 @@ class Connections:
                 if connection.getsockname()[1] not in self._ports:
                     continue
                 peer = connection.getpeername()
-                history = self._known.get(peer) or History(acked=counts.acked, active=now)
+                # A client may come again from the port that it has just left.
+                name = (*peer, os.fstat(connection.fileno()).st_ino)
+                history = self._known.get(name) or History(acked=counts.acked, active=now)
                 in_use = all_busy or peer_of(peer[0], peer[1]) in busy
                 cut = judge(history, counts, now, busy=in_use, idle=self._idle, timeout=self._timeout)
                 if cut is None:
-                    seen[peer] = history
+                    seen[name] = history
                 else:
                     _end(connection, cut)
                     cuts.append(cut)
