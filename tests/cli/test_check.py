@@ -47,9 +47,20 @@ def _blob(data: Path) -> Path:
 
 
 def test_all_is_well(folder: Path) -> None:
-    for arguments in (["first"], ["--config", "storage.yaml"], ["--config", "storage.yaml", "--deep", "--repair"]):
+    for arguments in (
+        ["first"],
+        ["--data", "first"],
+        ["--config", "storage.yaml"],
+        ["--config", "storage.yaml", "--deep", "--repair"],
+    ):
         answer = invoke("check", *arguments, cwd=folder)
         assert (answer.returncode, answer.stdout, answer.stderr) == (0, b"", b"all is well\n")
+
+
+def test_a_folder_is_named_once(folder: Path) -> None:
+    answer = invoke("check", "first", "--data", "first", cwd=folder)
+    assert (answer.returncode, b"once" in answer.stderr) == (2, True)
+    assert invoke("check", "--data", "first", "--config", "storage.yaml", cwd=folder).returncode == 2
 
 
 def test_a_damaged_folder_is_told_and_stays(folder: Path) -> None:

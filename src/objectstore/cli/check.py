@@ -54,6 +54,9 @@ def check(
         Path | None,
         typer.Argument(metavar="[DIR]", help="A data folder; without it and --config, what 'serve' would serve."),
     ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", metavar="DIR", help="The same, as other commands have it.")
+    ] = None,
     config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="A storage.yaml.")] = None,
     store: Annotated[
         str | None, typer.Option("--store", metavar="NAME", help="A store of the file, instead of its main one.")
@@ -74,6 +77,9 @@ def check(
     """
     out = Output(json=json, quiet=quiet)
     with reported(out):
+        if path is not None and data is not None:
+            raise Usage("give the data folder once, as DIR or by --data")
+        path = path or data
         if path is not None and (config is not None or store is not None):
             raise Usage("give a data folder, or --config, not both")
         if source is not None and not repair:
