@@ -33,8 +33,8 @@ _OBJECT: Final = (
     f"ON CONFLICT (key) DO UPDATE SET {_NEWER} WHERE excluded.seq > objects.seq"
 )
 _OTHERS: Final = {  # the columns are ours
-    "parts": f"INSERT OR IGNORE INTO parts VALUES ({', '.join('?' * len(PartRow._fields))})",  # noqa: S608
-    "uploads": f"INSERT OR IGNORE INTO uploads VALUES ({', '.join('?' * len(UploadRow._fields))})",  # noqa: S608
+    "parts": f"INSERT OR IGNORE INTO parts VALUES ({', '.join('?' * len(PartRow._fields))})",  # noqa: S608  as said
+    "uploads": f"INSERT OR IGNORE INTO uploads VALUES ({', '.join('?' * len(UploadRow._fields))})",  # noqa: S608  as said
     "garbage": "INSERT OR IGNORE INTO garbage VALUES (?, ?)",
     "bodies": "INSERT OR IGNORE INTO bodies VALUES (?, ?)",
 }
