@@ -31,7 +31,7 @@ from objectstore.values import ObjectInfo
 
 Error: TypeAlias = ObjectStoreError | OSError
 After: TypeAlias = Callable[[Task, ObjectInfo], None]
-AT_ONCE: Final = 64  # objects, unless the user says otherwise; the server syncs those that come together once
+AT_ONCE: Final = 128  # objects, unless the user says otherwise; the server syncs those that come together once
 _INTERRUPTED: Final = "interrupted; run it again to go on"
 _GRACE: Final = 2.0  # seconds for what is under way to end in good order
 _PERIOD: Final = 1.0  # seconds between two documents about progress

@@ -28,7 +28,7 @@ _ERROR_CODE: Final = b"x-error-code"
 _LENGTH_DIGITS: Final = 19
 _IN_HAND: Final = 64 * 1024  # bytes: shorter bodies are taken whole, which costs less than passing on each piece
 _DRAIN_SIZE: Final = 1024 * 1024 * 1024  # bytes
-_DRAIN_TIME: Final = 30.0  # seconds
+_DRAIN_TIME: Final = 20.0  # seconds; less than a server has by default to end in (SHUTDOWN_TIMEOUT)
 
 
 BROKEN_BODY: Final = BadRequest("the body broke off, or its chunks are not what they say")

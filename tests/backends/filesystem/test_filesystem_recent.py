@@ -113,12 +113,12 @@ def test_what_may_still_change_unseen_and_what_has_no_record_is_not_remembered(t
 def test_the_oldest_are_forgotten_when_there_is_no_room(tmp_path: Path) -> None:
     async def use() -> None:
         async with FilesystemBackend(tmp_path, clock=lambda: LATER) as backend:
-            keys = [f"{number}" for number in range(300)]
+            keys = [f"{number}" for number in range(600)]
             await asyncio.gather(*(backend.put(key, bytes(64 * 1024)) for key in keys))
             for key in keys:
                 await read(backend, key)
             kept = [key for key in keys if backend.tree.recall(key) is not None]
-            assert 200 < len(kept) < 256
+            assert 400 < len(kept) < 512
             assert kept == keys[-len(kept) :]
 
     asyncio.run(use())

@@ -17,7 +17,7 @@ from typing import Final, TypeAlias
 
 from objectstore.backends.filesystem.records import Found
 
-_OVERHEAD: Final = 2048  # bytes that an entry takes beside its body
+_OVERHEAD: Final = 1700  # bytes that an entry takes beside its body, most of it the record
 _SETTLED: Final = 2_000_000_000  # nanoseconds
 _SHARES: Final = 64  # one of so many is given up at once when there is no room
 _Identity: TypeAlias = tuple[int, int, int, int, int]

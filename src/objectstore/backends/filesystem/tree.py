@@ -54,7 +54,7 @@ from objectstore.errors import ConfigurationError, NotFound, Unavailable
 from objectstore.values import Conditions, CopyOptions, ObjectInfo, PutOptions
 
 _ATTEMPTS: Final = 1000
-_RECENT_SIZE: Final = 16 * 1024 * 1024  # bytes of small objects kept in memory
+_RECENT_SIZE: Final = 32 * 1024 * 1024  # bytes of small objects kept in memory: about 12 000 of 1 KiB
 
 
 class Tree:
