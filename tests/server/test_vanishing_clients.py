@@ -83,6 +83,8 @@ def begin_upload(server: Server, key: str) -> tuple[str, str]:
 
 @pytest.mark.parametrize("reset", [False, True])
 def test_who_vanishes_leaves_nothing_behind(server: Server, base: str, *, reset: bool) -> None:
+    if "granian" in server.folder.name:
+        pytest.skip("Granian tells late, or not before REQUEST_TIMEOUT, that a client is gone: not within this wait")
     server.ask("PUT", f"/objects/{base}there", LARGE * 20)
     upload_id, etag = begin_upload(server, f"{base}upload")
     completed = json.dumps({"parts": [{"n": 1, "etag": etag}]}).encode()

