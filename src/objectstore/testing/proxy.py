@@ -11,8 +11,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
 from objectstore.testing.lines import (
@@ -28,6 +27,7 @@ from objectstore.testing.lines import (
     Reorder,
     Side,
 )
+from objectstore.testing.running import Running
 
 Address: TypeAlias = tuple[str, int]
 
@@ -41,7 +41,7 @@ _NO_LINGER: Final = struct.pack("ii", 1, 0)
 _SIDES: Final[tuple[Side, Side]] = ("server", "client")
 
 
-class Proxy:
+class Proxy(Running):
     """Stands before a server, on a free port of 127.0.0.1; `with` or `async with` starts and ends it.
 
     It passes bytes on as they come and knows nothing of what they mean. `proxied` makes it.
@@ -52,24 +52,6 @@ class Proxy:
         self._rules: tuple[LineRule, ...] = ()
         self._running: _Running | None = None
         self._port = 0
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    async def __aenter__(self) -> Self:
-        await asyncio.to_thread(self.start)
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await asyncio.to_thread(self.stop)
 
     def __repr__(self) -> str:
         return f"<Proxy {self._port or 'not started'} before {self._target[0]}:{self._target[1]}>"

@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -30,6 +29,7 @@ from objectstore.errors import Unauthenticated
 from objectstore.server.application import Application
 from objectstore.server.limits import Limits
 from objectstore.server.service import Service
+from objectstore.testing.running import Running
 from objectstore.testing.troubled import TRANSPORT, Troubled
 from objectstore.testing.troubles import Rule, Script, SeenRequest, Trouble
 
@@ -149,7 +149,7 @@ class _Uvicorn(uvicorn.Server):
             transport.abort()
 
 
-class ObjectStoreServer:
+class ObjectStoreServer(Running):
     """A server over real sockets; `serve` makes it, `with` or `async with` starts and ends it."""
 
     def __init__(
@@ -171,24 +171,6 @@ class ObjectStoreServer:
         self._port = 0
         self.token = token
         self._tokens.add(token, Credential(name="test", scopes=frozenset(SCOPES)))
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    async def __aenter__(self) -> Self:
-        await asyncio.to_thread(self.start)
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await asyncio.to_thread(self.stop)
 
     def __repr__(self) -> str:
         return f"<ObjectStoreServer {self.url if self._port else 'not started'}>"
