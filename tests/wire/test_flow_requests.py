@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import TypeVar
 
 import pytest
 
@@ -18,37 +16,21 @@ from objectstore.errors import (
     ObjectStoreError,
     Unavailable,
 )
-from objectstore.values import NO_ATTRIBUTES, ONLY_IF_ABSENT, UNCONDITIONAL, Bounded, Conditions, ObjectInfo
+from objectstore.values import NO_ATTRIBUTES, ONLY_IF_ABSENT, UNCONDITIONAL, Bounded, Conditions
 from objectstore.wire import flows, requests
 from objectstore.wire.errors import format_error
-from objectstore.wire.flows import Close, Flow, Open, Send, Step
+from objectstore.wire.flows import Close, Open, Send, Step
 from objectstore.wire.headers import format_content_range, format_info
 from objectstore.wire.records import dump, record
 from objectstore.wire.replies import Page, Reply
 from objectstore.wire.requests import Request
-from objectstore.wire.retries import ConnectionFailed, Pause, Retries
+from objectstore.wire.retries import ConnectionFailed, Retries
+from wire.played import DATA, INFO, LOST, NOW, UNSENT, play
 
-T = TypeVar("T")
-NOW = datetime(2024, 5, 6, tzinfo=UTC)
-DATA = b"0123456789"
-INFO = ObjectInfo(key="k", size=10, etag="e", created=NOW, modified=NOW, digests={})
 SAME = Conditions(if_match=("e",))
 ONCE = Retries(limit=0)
 TWICE = Retries(limit=1, delay=0)
 STREAM = object()
-
-
-def play(flow: Flow[T], *answers: Reply | Exception) -> tuple[list[Step], T]:
-    steps: list[Step] = []
-    left = iter(answers)
-    try:
-        step = next(flow)
-        while True:
-            steps.append(step)
-            answer = None if isinstance(step, Pause | Close) else next(left)
-            step = flow.throw(answer) if isinstance(answer, Exception) else flow.send(answer)
-    except StopIteration as done:
-        return steps, done.value
 
 
 def asked(step: Step) -> Request:
@@ -189,22 +171,20 @@ def test_of_many_keys_some_are_absent_and_some_fail() -> None:
     _, deleted = play(flows.delete_many(["a", "b", "c"], ONCE), answer)
     assert (deleted.deleted, deleted.absent) == (("a",), ("b",))
     assert [(key, type(error)) for key, error in deleted.failed.items()] == [("c", Forbidden)]
-    lost = ConnectionFailed("lost", sent=True)
-    _, deleted = play(flows.delete_many(["a", "b", "c"], TWICE), lost, answer)
+    _, deleted = play(flows.delete_many(["a", "b", "c"], TWICE), LOST, answer)
     assert (deleted.deleted, deleted.absent) == (("a", "b"), ()), "that was the earlier try"
-    _, deleted = play(flows.delete_many(["a", "b", "c"], TWICE), ConnectionFailed("unsent", sent=False), answer)
+    _, deleted = play(flows.delete_many(["a", "b", "c"], TWICE), UNSENT, answer)
     assert (deleted.deleted, deleted.absent) == (("a",), ("b",))
 
 
 def test_once_sent_it_counts_as_repeated_whatever_comes_after() -> None:
-    lost, unsent = ConnectionFailed("lost", sent=True), ConnectionFailed("unsent", sent=False)
     many = Retries(limit=5, delay=0)
     refused = Reply(429, {}, b"", NOW)
     absent = Reply(404, {}, b"", NOW)
-    maybe_done: list[list[Reply | Exception]] = [[lost, unsent], [lost, refused], [Reply(500, {}, b"", NOW), refused]]
+    maybe_done: list[list[Reply | Exception]] = [[LOST, UNSENT], [LOST, refused], [Reply(500, {}, b"", NOW), refused]]
     for answers in maybe_done:
         play(flows.delete("k", UNCONDITIONAL, many), *answers, absent)
-    not_done: list[list[Reply | Exception]] = [[unsent, unsent], [refused, unsent]]
+    not_done: list[list[Reply | Exception]] = [[UNSENT, UNSENT], [refused, UNSENT]]
     for answers in not_done:
         with pytest.raises(NotFound):
             play(flows.delete("k", UNCONDITIONAL, many), *answers, absent)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
@@ -24,7 +22,7 @@ from objectstore.errors import (
     Unsupported,
     UploadNotFound,
 )
-from objectstore.values import NO_ATTRIBUTES, ONLY_IF_ABSENT, UNCONDITIONAL, Attributes, Bounded, ObjectInfo
+from objectstore.values import NO_ATTRIBUTES, ONLY_IF_ABSENT, UNCONDITIONAL, Bounded, ObjectInfo
 from objectstore.wire import flows, requests
 from objectstore.wire.downloads import Download
 from objectstore.wire.errors import format_error
@@ -33,25 +31,12 @@ from objectstore.wire.headers import format_content_range, format_info
 from objectstore.wire.records import dump, record
 from objectstore.wire.replies import Reply
 from objectstore.wire.retries import ConnectionFailed, Pause, Retries, may_repeat, pause_before
+from wire.played import DATA, INFO, LOST, NOW, UNSENT, play
 
-T = TypeVar("T")
-NOW = datetime(2024, 5, 6, tzinfo=UTC)
-DATA = b"0123456789"
-INFO = ObjectInfo(
-    key="k",
-    size=len(DATA),
-    etag="e",
-    created=NOW,
-    modified=NOW,
-    digests={"sha-256": hashlib.sha256(DATA).digest()},
-    attributes=Attributes(content_type="text/plain"),
-)
 PATIENT = Retries(limit=3, delay=1.0)
 STORED = Reply(200, {}, dump(record(INFO)), NOW)
 FOUND = Reply(200, dict(format_info(INFO)), b"", NOW)
 WHOLE = Reply(200, {**FOUND.fields, b"content-length": b"10"}, DATA, NOW)
-LOST = ConnectionFailed("the connection was lost", sent=True)
-UNSENT = ConnectionFailed("cannot connect", sent=False)
 
 
 def failed(error: ObjectStoreError, status: int = 0) -> Reply:
@@ -66,21 +51,6 @@ def with_wait(error: Overloaded, seconds: float) -> Overloaded:
 
 def get() -> Flow[Reply]:
     return flows.deliver(Send(requests.head_object("k")), PATIENT)
-
-
-def play(flow: Flow[T], *results: object) -> tuple[list[Step], T]:
-    """The steps that the flow asked for, and what it returned; pauses and closings need no result."""
-    steps: list[Step] = []
-    given = iter(results)
-    try:
-        step = next(flow)
-        while True:
-            steps.append(step)
-            result = None if isinstance(step, Pause | Close) else next(given)
-            step = flow.throw(result) if isinstance(result, Exception) else flow.send(result)
-    except StopIteration as done:
-        assert not list(given), "not all results were asked for"
-        return steps, done.value
 
 
 def pauses(steps: Sequence[Step]) -> list[Pause]:
