@@ -9,6 +9,7 @@ import pytest
 
 from objectstore.server.cors import EXPOSED
 from peer import Answer, Server, running
+from server.logged import logged
 
 PAGE = "https://app.example.org"
 PATHS = ["/objects/k", "/objects", "/uploads", "/links", "/health", "/nowhere"]  # of both planes
@@ -58,6 +59,19 @@ def test_another_origin_or_method_is_refused_in_the_shape_of_all_errors(open_to_
         assert answer.headers["Access-Control-Allow-Origin"] is None
         assert "CORS_ORIGINS" in answer.json["error"]["message"]
         assert "Origin" in answer.headers["Vary"]
+
+
+@pytest.mark.parametrize(("origin", "status"), [(PAGE, 200), ("https://evil.example.org", 400)])
+def test_a_preflight_has_an_id_and_a_line_in_the_log_as_every_request(
+    open_to_pages: Server, origin: str, status: int
+) -> None:
+    answer = preflight(open_to_pages, "/objects/k", origin)
+    assert answer.status == status
+    (request_id,) = answer.headers.get_all("X-Request-Id") or [""]
+    told = logged(open_to_pages.folder, request_id, "objectstore.access")
+    assert (told["method"], told["path"], told["status"]) == ("OPTIONS", "/objects/k", status)
+    assert told["error"] == (None if status == 200 else "bad_request")
+    assert told["token"] is None
 
 
 @pytest.mark.parametrize("path", PATHS)

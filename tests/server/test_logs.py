@@ -8,9 +8,7 @@ import json
 import logging
 import re
 import sys
-import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +20,7 @@ from objectstore.server.observation.logform import formatter
 from objectstore.server.observation.logs import form_of
 from objectstore.server.observation.observer import CURRENT
 from peer import Server, running
+from server.logged import logged
 
 TOKEN = "os_" + "a1B2-" * 8 + "xyz"
 
@@ -241,18 +240,6 @@ def broken(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     settings = {"DATA_DIR": "", "STORAGE_CONFIG": str(folder / "storage.yaml"), "PYTHONPATH": str(folder)}
     with running(folder, request.param, environment=settings | {"LOG_LEVEL": "debug"}) as server:
         yield server
-
-
-def logged(folder: Path, request_id: str, logger: str) -> dict[str, Any]:
-    """The record of a request, once it is written; everything before it is JSON, too."""
-    deadline = time.monotonic() + 30
-    while True:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-        for line in (folder / "server.log").read_text().splitlines(keepends=True):
-            told: dict[str, Any] = json.loads(line) if line.endswith("\n") else {}
-            if told.get("request_id") == request_id and told["logger"] == logger:
-                return told
 
 
 def test_a_defect_has_its_traceback_in_the_log_alone(broken: Server) -> None:

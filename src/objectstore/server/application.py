@@ -27,6 +27,7 @@ from objectstore.server.observation.metrics import Metrics
 from objectstore.server.observation.monitoring import DEFAULT_MONITORING, Monitoring
 from objectstore.server.observation.observer import Observer
 from objectstore.server.observation.tally import Tally
+from objectstore.server.preflights import Answering, is_preflight
 from objectstore.server.publicpaths import DESCRIPTION_PATHS, HEALTH_PATHS, METRICS_PATH
 from objectstore.server.readiness import Readiness
 from objectstore.server.service import Service
@@ -63,8 +64,13 @@ class Application:
         self._traffic = Traffic(service.limits)
         self._leaving = Leaving()
         self._dataplane = DataPlane(service, self._admission)
+        self._preflight: Answering | None = None
         self._framework: Framework | None = None
         self._building = threading.Lock()
+
+    def answer_preflights(self, preflight: Answering) -> None:
+        """Have `preflight` answer what browsers ask before they let a page do something."""
+        self._preflight = preflight
 
     def framework(self) -> Framework:
         """The FastAPI application, made when it is first asked for, by any thread: that takes a while."""
@@ -87,14 +93,15 @@ class Application:
             raw_path = raw_path_of(scope)
             receive = self._traffic.enter(scope, receive)
             for_objects = serves(scope["method"], raw_path)
+            serve: Answering = self._dataplane if for_objects else self._route
+            if self._preflight is not None and is_preflight(scope):
+                serve, for_objects = self._preflight, False
             exchange = (exchange_of if for_objects else Exchange)(scope, receive, send, raw_path)
             if self._leaving.begun:
                 self._leaving.take_in(exchange)
             began = self._observer.begin(exchange)
             try:
-                answer = (
-                    self._overloaded if self._traffic.full(scope) else self._dataplane if for_objects else self._route
-                )
+                answer = self._overloaded if self._traffic.full(scope) else serve
                 if self._tracing is None:
                     await answer(exchange)
                 else:
