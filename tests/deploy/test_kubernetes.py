@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from deploy.composed import ROOT
+from objectstore.auth.linksecret import FILE_NAME
 from objectstore.config.settings import Settings, load_settings
 from objectstore.server.health import router
 
@@ -69,6 +70,11 @@ def test_paths_are_in_volumes() -> None:
     assert places[paths["DATA_DIR"]] is False
     assert places[paths["AUTH_TOKENS_FILE"]] is True
     assert f'VOLUME ["{paths["DATA_DIR"]}"]' in DOCKERFILE
+
+
+def test_the_secret_of_links_is_where_it_can_be_made_and_backups_find_it() -> None:
+    given = {one["name"]: one["value"] for one in CONTAINER["env"]}
+    assert given["LINK_SECRET_FILE"] == f"{given['DATA_DIR']}/{FILE_NAME}"
 
 
 def test_the_pod_may_do_little() -> None:
