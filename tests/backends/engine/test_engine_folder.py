@@ -6,7 +6,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -196,3 +196,12 @@ def test_what_no_row_names_goes_and_who_lives_keeps_all(
 def test_there_may_be_nothing_to_sweep(directory: Directory, database: sqlite3.Connection) -> None:
     assert recovery.sweep(directory, Index(database), steps.no_step) == 0
     assert directory.staging.is_dir()
+
+
+def test_who_opens_while_another_does_waits_for_it(directory: Directory, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ExitStack() as another:
+        another.enter_context(directory.opening())
+        # While it waits, the other comes to its end.
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: 0.0, sleep=lambda _: another.close()))
+        with directory.opening():
+            pass
