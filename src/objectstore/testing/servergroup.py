@@ -59,6 +59,19 @@ def answers(port: int) -> bool:
     return False
 
 
+def leaves(port: int) -> bool:
+    """Whether there is none any more, or one that takes no further request on a connection, since it is to end."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as probe:
+            probe.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            said = probe.recv(4096)
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+    return not said or b"connection: close" in said.lower()
+
+
 def living(group: int) -> bool:
     """Whether a process of the group still runs. One that is dead and not yet waited for does not."""
     if not Path("/proc/self/stat").exists():

@@ -36,6 +36,7 @@ def summary(outcome: Outcome) -> dict[str, Any]:
         "unanswered": record.unanswered,
         "restarts": outcome.restarts,
         "under_way_at_restart": record.under_way,
+        "held_at_restart": outcome.held_at_end,
         "ending": round(outcome.ending, 2),
         "away": round(outcome.away, 2),
         "sent": record.sent,
@@ -87,8 +88,8 @@ def lines(outcome: Outcome) -> Sequence[str]:
     ]
     if outcome.restarts:
         found.append(
-            f"restarted after SIGTERM: {record.under_way} requests were under way, "
-            f"ended after {outcome.ending:.1f} s, answered after {outcome.away:.1f} s; "
+            f"restarted after SIGTERM: {record.under_way} requests were under way, and {outcome.held_at_end} uploads "
+            f"for certain; ended after {outcome.ending:.1f} s, answered after {outcome.away:.1f} s; "
             f"{record.unanswered} came to it meanwhile"
         )
     found.append(

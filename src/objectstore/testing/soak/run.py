@@ -17,9 +17,19 @@ from typing import Final
 from objectstore.auth.scopes import SCOPES
 from objectstore.auth.store import TokenFile
 from objectstore.errors import ConfigurationError
-from objectstore.testing.servergroup import Stubborn, answers, free_port, living, start_group, tail, without_settings
+from objectstore.testing.servergroup import (
+    Stubborn,
+    answers,
+    free_port,
+    leaves,
+    living,
+    start_group,
+    tail,
+    without_settings,
+)
 from objectstore.testing.soak import vitals
 from objectstore.testing.soak.crew import Crew
+from objectstore.testing.soak.held import HeldUploads, Unheld
 from objectstore.testing.soak.record import Record
 from objectstore.testing.soak.vitals import Growth, Vitals
 from objectstore.testing.soak.workload import Sizes
@@ -29,6 +39,8 @@ from objectstore.testing.torture import disk
 _STARTING: Final = 90.0  # seconds, on a machine that has other things to do
 _GRACE: Final = 30.0  # seconds for requests under way when it is told to end
 _ENDING: Final = _GRACE + 30.0  # seconds until all of it is gone
+_HEARING: Final = 10.0  # seconds until it has begun to end
+_HELD: Final = 4  # uploads that are under way then for certain
 _POLL: Final = 0.05  # seconds
 _LOOKS: Final = 200  # at the server, in a run
 _SPARE_FILES: Final = 16  # more than before the load, for each worker: threads and the index open some for good
@@ -73,6 +85,7 @@ class Outcome:
     left: Vitals | None = None  # when all clients had gone
     growth: Growth | None = None  # in the longest life
     restarts: int = 0
+    held_at_end: int = 0  # uploads that were under way for certain when the server was told to end
     ending: float = 0.0  # seconds from the signal to the end of the server
     away: float = 0.0  # seconds from the signal to the first answer after it
     tasks: tuple[float, float] = (0.0, 0.0)  # of the server's event loops, before and after
@@ -103,9 +116,9 @@ def run(options: Options, progress: Callable[[str], None] = lambda _told: None) 
     outcome = Outcome(options=options, began=began)
     with crew, contextlib.closing(place):
         try:
-            _Run(outcome, place, crew, progress).to_the_end()
-        except Stubborn as stubborn:
-            outcome.wrong.append(str(stubborn))
+            _Run(outcome, place, crew, token, progress).to_the_end()
+        except (Stubborn, Unheld) as error:
+            outcome.wrong.append(str(error))
     return outcome
 
 
@@ -173,10 +186,17 @@ class _Place:
         if self._process is not None and self._process.poll() is not None:
             raise Stubborn(f"the server ended by itself with {self._process.returncode}: {tail(self._log)}")
 
-    def end(self) -> None:
-        """Tell it to end; returns when it has. Raises Stubborn when it does not, or not well."""
+    def tell(self) -> None:
+        """Tell it to end; returns when it has begun to, as far as can be seen."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + _HEARING
+        while not leaves(self.port) and time.monotonic() < deadline:
+            time.sleep(_POLL)
+
+    def wait(self) -> None:
+        """Returns when it has ended. Raises Stubborn when it does not, or not well."""
+        assert self._process is not None
         deadline = time.monotonic() + _ENDING
         while self._process.poll() is None or living(self.group):
             if time.monotonic() > deadline:
@@ -198,11 +218,14 @@ class _Place:
 
 
 class _Run:
-    def __init__(self, outcome: Outcome, place: _Place, crew: Crew, progress: Callable[[str], None]) -> None:
+    def __init__(
+        self, outcome: Outcome, place: _Place, crew: Crew, token: str, progress: Callable[[str], None]
+    ) -> None:
         self._outcome = outcome
         self._options = outcome.options
         self._place = place
         self._crew = crew
+        self._token = token
         self._progress = progress
         self._origin = time.monotonic()
 
@@ -220,7 +243,8 @@ class _Run:
         outcome.record = self._crew.end()
         self._progress("looking at what is left")
         self._settle(before)
-        self._place.end()
+        self._place.tell()
+        self._place.wait()
         outcome.seconds = self._now()
         self._judge()
 
@@ -248,15 +272,22 @@ class _Run:
 
     def _restart(self) -> None:
         self._progress("telling the server to end, and starting it again")
-        self._crew.leaving()
-        began = self._now()
-        self._place.end()
-        self._outcome.ending = self._now() - began
-        self._place.start()
-        self._outcome.away = self._now() - began
-        self._outcome.restarts += 1
+        options, outcome = self._options, self._outcome
+        number = min(_HELD, options.most or _HELD)
+        with HeldUploads(self._place.port, self._token, options.seed, number) as held:
+            outcome.held_at_end = held.begin()
+            self._crew.leaving()
+            began = self._now()
+            self._place.tell()
+            outcome.wrong += held.finish()
+            self._place.wait()
+            outcome.ending = self._now() - began
+            self._place.start()
+            outcome.away = self._now() - began
+            outcome.wrong += held.look()
+        outcome.restarts += 1
         self._crew.returned()
-        self._outcome.lives.append([])
+        outcome.lives.append([])
 
     def _settle(self, before: dict[str, float]) -> None:
         """Wait until the server has let go of all that the clients made it hold, or it is plain that it does not."""
