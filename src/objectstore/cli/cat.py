@@ -8,10 +8,11 @@ from typing import Annotated, Final
 import typer
 
 from objectstore.cli.completion import keys as keys_of_server
-from objectstore.cli.connection import Profile, Token, Url, connect
+from objectstore.cli.connection import Profile, Token, Url
 from objectstore.cli.exits import code_of, reported
 from objectstore.cli.get import parse_range
 from objectstore.cli.output import Json, Output, Quiet
+from objectstore.cli.stores import Stores
 from objectstore.errors import NotFound
 
 EXAMPLES: Final = ("objectstore cat logs/2026-01 logs/2026-02 | grep error", "objectstore cat logs/today --range -1000")
@@ -38,8 +39,8 @@ def cat(
     code = 0
     with reported(out):
         wanted = None if range_ is None else parse_range(range_)
-        with connect(url, token, profile) as store:
-            for key in keys:
+        with Stores(url, token, profile) as stores:
+            for store, key in [stores.of_key(one) for one in keys]:
                 try:
                     with store.stream(key, range=wanted) as reader:
                         for chunk in reader:

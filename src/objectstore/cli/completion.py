@@ -9,7 +9,7 @@ import typer
 from typer._completion_shared import get_completion_script
 
 from objectstore.cli.connection import connect_to, located
-from objectstore.cli.locations import Remote, Server, parse
+from objectstore.cli.locations import Remote, Server, key_at, parse
 from objectstore.cli.output import PROGRAM
 
 EXAMPLES: Final = (
@@ -63,8 +63,12 @@ def completion(
 
 
 def keys(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Keys and groups of keys of the server that the command would talk to."""
-    return _keys(ctx, Server(), incomplete)
+    """Keys and groups of keys, of the server that the command would talk to or that is named before the key."""
+    try:
+        found = key_at(incomplete)
+    except Exception:  # noqa: BLE001  half typed
+        return []
+    return [found.text + key for key in _keys(ctx, found.server, found.key)]
 
 
 def places(ctx: typer.Context, incomplete: str) -> list[str]:

@@ -9,9 +9,10 @@ from typing import Annotated, Final
 import typer
 
 from objectstore.cli.completion import keys as keys_of_server
-from objectstore.cli.connection import Profile, Token, Url, connect
+from objectstore.cli.connection import Profile, Token, Url
 from objectstore.cli.exits import reported
 from objectstore.cli.output import Json, Output, Quiet, human_size
+from objectstore.cli.stores import Stores
 from objectstore.errors import NotFound
 
 EXAMPLES: Final = ("objectstore du -h photos/", "objectstore du -s photos/ logs/", "objectstore du --depth 1")
@@ -52,8 +53,8 @@ def du(
     Every record is asked for, a thousand with each request.
     """
     out = Output(json=json, quiet=quiet)
-    with reported(out), connect(url, token, profile) as store:
-        for prefix in prefixes or [""]:
+    with reported(out), Stores(url, token, profile) as stores:
+        for store, prefix in [stores.of_key(one) for one in prefixes or [""]]:
             sizes = ((info.key, info.size) for info in store.objects(prefix))
             shares = dict(shares_of(sizes, prefix, 0 if summarize else depth))
             if prefix and not shares[prefix].objects:

@@ -7,9 +7,10 @@ from typing import Annotated, Final
 import typer
 
 from objectstore.cli.completion import keys as keys_of_server
-from objectstore.cli.connection import Profile, Token, Url, connect
+from objectstore.cli.connection import Profile, Token, Url
 from objectstore.cli.exits import NOT_FOUND, reported
 from objectstore.cli.output import Json, Output, Quiet
+from objectstore.cli.stores import Stores
 from objectstore.errors import NotFound
 
 EXAMPLES: Final = ("objectstore exists reports/2026.pdf && echo there",)
@@ -26,11 +27,12 @@ def exists(
     """Tell whether there is an object under a key: the exit code is 0 if there is, 4 if not."""
     out = Output(json=json, quiet=quiet)
     with reported(out):
-        with connect(url, token, profile) as store:
-            found = store.exists(key)
+        with Stores(url, token, profile) as stores:
+            store, name = stores.of_key(key)
+            found = store.exists(name)
         if json:
-            out.document({"key": key, "exists": found})
+            out.document({"key": name, "exists": found})
         elif not found:
-            out.say(str(NotFound(key)))
+            out.say(str(NotFound(name)))
         if not found:
             raise typer.Exit(NOT_FOUND)

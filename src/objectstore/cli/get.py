@@ -9,11 +9,13 @@ from typing import Annotated, Final
 import typer
 
 from objectstore.cli.completion import keys as keys_of_server
-from objectstore.cli.connection import Profile, Token, Url, connect
+from objectstore.cli.connection import Profile, Token, Url
 from objectstore.cli.destination import STDOUT, destination_of, replacing
 from objectstore.cli.exits import Usage, reported
+from objectstore.cli.locations import key_at
 from objectstore.cli.output import Json, Output, Quiet, as_json, described, human_size
 from objectstore.cli.progress import metered
+from objectstore.cli.stores import Stores
 from objectstore.values import Bounded, ByteRange, From, Last
 
 EXAMPLES: Final = (
@@ -26,7 +28,7 @@ _RANGE: Final = re.compile(r"(\d*)-(\d*)", re.ASCII)
 
 
 def get(
-    key: Annotated[str, typer.Argument(metavar="KEY", autocompletion=keys_of_server, help="Which object.")],
+    typed: Annotated[str, typer.Argument(metavar="KEY", autocompletion=keys_of_server, help="Which object.")],
     file: Annotated[
         str | None,
         typer.Argument(
@@ -56,15 +58,17 @@ def get(
     """
     out = Output(json=json, quiet=quiet)
     with reported(out):
-        name = destination_of(key, file)
+        name = destination_of(key_at(typed).key, file)
         wanted = None if range_ is None else parse_range(range_)
-        with connect(url, token, profile) as store, store.stream(key, range=wanted) as reader:
-            size = reader.stop - reader.start
-            with replacing(name) as target, metered(key, size, sys.stderr, quiet=json or quiet) as meter:
-                for chunk in reader:
-                    target.write(chunk)
-                    meter.advance(len(chunk))
-            info = reader.info
+        with Stores(url, token, profile) as stores:
+            store, key = stores.of_key(typed)
+            with store.stream(key, range=wanted) as reader:
+                size = reader.stop - reader.start
+                with replacing(name) as target, metered(key, size, sys.stderr, quiet=json or quiet) as meter:
+                    for chunk in reader:
+                        target.write(chunk)
+                        meter.advance(len(chunk))
+                info = reader.info
         if not json:
             out.say(f"fetched {key} ({human_size(size)})" + ("" if name == STDOUT else f" into {name}"))
         elif name == STDOUT:

@@ -5,6 +5,8 @@ os@PROFILE:KEY               on the server of a profile
 objectstore://host:port/KEY  on the server that the URL names; objectstores:// is one with TLS
 -                            stdin, or stdout
 anything else                a path on this machine; ./os:x is a file whose name begins so
+
+Where nothing but a key can stand, anything else is a key on the usual server; os:os:x is one that begins so.
 """
 
 from __future__ import annotations
@@ -114,6 +116,18 @@ def parse(text: str) -> Location:
     if not text:
         raise Usage("an empty path is nowhere; . is this folder, os: the whole store")
     return Local(text)
+
+
+def key_at(text: str) -> Remote:
+    """What was typed where nothing but a key can stand: a key of the usual server, or one with its place before it.
+
+    Raises:
+        Usage: the place is none.
+    """
+    url = _URL.match(text)
+    with_place = _OURS.fullmatch(text) is not None or (url is not None and url[1] in SCHEMES)
+    found = parse(text) if with_place else None
+    return found if isinstance(found, Remote) else Remote(Server(), text, "")
 
 
 def destination(source: Remote | Local, target: Remote | Local, *, into: bool, tree: bool) -> Remote | Local:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 import typer
 
 from objectstore.cli.completion import keys as keys_of_server
-from objectstore.cli.connection import Profile, Token, Url, connect
+from objectstore.cli.connection import Profile, Token, Url
 from objectstore.cli.exits import reported
 from objectstore.cli.output import Json, Output, Quiet, human_size
+from objectstore.cli.stores import Stores
 from objectstore.values import ObjectInfo
 from objectstore.wire.records import record
 
@@ -55,8 +56,8 @@ def ls(
     PREFIX is any beginning of a key: photos lists photos/ and photos-old/, photos/ lists what is in it.
     """
     out = Output(json=json, quiet=quiet)
-    with reported(out), connect(url, token, profile) as store:
-        for name, info in _entries(store, prefix, "" if recursive else "/", details=long or json):
+    with reported(out), Stores(url, token, profile) as stores:
+        for name, info in _entries(*stores.of_key(prefix), "" if recursive else "/", details=long or json):
             if json:
                 out.document({"prefix": name} if info is None else record(info))
             else:

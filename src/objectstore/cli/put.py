@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, Final, cast
 
 import typer
 
-from objectstore.cli.connection import Profile, Token, Url, connect
+from objectstore.cli.connection import Profile, Token, Url
 from objectstore.cli.exits import Usage, reported
+from objectstore.cli.locations import Remote, Server, key_at
 from objectstore.cli.output import Json, Output, Quiet, human_size
 from objectstore.cli.progress import Meter, metered
 from objectstore.cli.source import STDIN, CountedFile, opened, size_of
+from objectstore.cli.stores import Stores
 from objectstore.client.transfers.kinds import guess_content_type
 from objectstore.values import ONLY_IF_ABSENT, UNCONDITIONAL, Conditions, ObjectInfo
 from objectstore.wire.records import record
@@ -64,11 +66,13 @@ def put(
     """
     out = Output(json=json, quiet=quiet)
     with reported(out):
-        target = _target(file, key)
+        place = None if key is None else key_at(key)
+        target = _target(file, place)
         guessed = content_type or guess_content_type("" if file == STDIN else file, target)
         kept = kept_of(guessed, meta)
         conditions = ONLY_IF_ABSENT if no_clobber else UNCONDITIONAL
-        with opened(file) as source, connect(url, token, profile) as store:
+        with opened(file) as source, Stores(url, token, profile) as stores:
+            store = stores.at(Server() if place is None else place.server)
             size = size_of(source)
             with metered(target, size, sys.stderr, quiet=json or quiet) as meter:
                 info = _send(store, target, source, meter, conditions, kept)
@@ -78,15 +82,16 @@ def put(
             out.say(f"stored {info.key} ({human_size(info.size)})")
 
 
-def _target(file: str, key: str | None) -> str:
+def _target(file: str, place: Remote | None) -> str:
+    whole = place is not None and place.key == "" and place.text != ""  # os: is a folder; an empty key is a mistake
     if file == STDIN:
-        if key is None:
+        if place is None or whole:
             raise Usage("what comes from stdin has no name: say the key, as in objectstore put - KEY")
-        return key
+        return place.key
     name = PurePath(file).name
-    if key is None:
+    if place is None or whole:
         return name
-    return key + name if key.endswith("/") else key
+    return place.key + name if place.key.endswith("/") else place.key
 
 
 def kept_of(content_type: str | None, meta: Iterable[str] | None) -> Kept:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from objectstore.cli.completion import keys as keys_of_server
-from objectstore.cli.connection import Profile, Token, Url, connect
+from objectstore.cli.connection import Profile, Token, Url
 from objectstore.cli.exits import FAILED, OK, Usage, code_of, reported
+from objectstore.cli.locations import Server, key_at
 from objectstore.cli.output import Json, Output, Quiet, printable
-from objectstore.errors import NotFound, ObjectStoreError
+from objectstore.cli.stores import Stores
+from objectstore.errors import Forbidden, NotFound, ObjectStoreError
 from objectstore.wire.errors import details
 from objectstore.wire.replies import Deleted, Page
 
@@ -51,13 +54,31 @@ def rm(
     with reported(out):
         if recursive and not yes and not sys.stdin.isatty():
             raise Usage("-r asks before it deletes, and there is no terminal to ask on: add --yes")
-        with connect(url, token, profile) as store:
+        with Stores(url, token, profile) as stores:
+            _refuse_two_meanings(stores, keys, recursive=recursive)
+            places = [stores.of_key(key) for key in keys]
             if recursive:
-                code = max([_delete_prefix(store, prefix, out, ask=not yes) for prefix in keys])
+                code = max([_delete_prefix(store, prefix, out, ask=not yes) for store, prefix in places])
             else:
-                code = _delete(store, keys, out)
+                by_store: dict[RestStore, list[str]] = {}
+                for store, key in places:
+                    by_store.setdefault(store, []).append(key)
+                code = max([_delete(store, there, out) for store, there in by_store.items()])
     if code:
         raise typer.Exit(code)
+
+
+def _refuse_two_meanings(stores: Stores, keys: Sequence[str], *, recursive: bool) -> None:
+    """What is typed as os:x may come from a program that means a key of that very name. Raises Usage: there is one."""
+    for typed in keys:
+        place = key_at(typed)
+        if not place.text or place.server != Server():
+            continue
+        store = stores.at(place.server)
+        with suppress(Forbidden):  # not to be deleted either
+            if store.list(typed, limit=1).keys if recursive else store.exists(typed):
+                what = "there are keys that start so" if recursive else "there is a key of that name"
+                raise Usage(f"{typed!r} has two meanings, as {what}: type {place.key!r} or {'os:' + typed!r}")
 
 
 def _delete_prefix(store: RestStore, prefix: str, out: Output, *, ask: bool) -> int:

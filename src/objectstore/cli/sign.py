@@ -8,9 +8,10 @@ from typing import Annotated, Final
 import typer
 
 from objectstore.cli.completion import keys as keys_of_server
-from objectstore.cli.connection import Profile, Token, Url, connect
+from objectstore.cli.connection import Profile, Token, Url
 from objectstore.cli.exits import Usage, reported
 from objectstore.cli.output import Json, Output, Quiet
+from objectstore.cli.stores import Stores
 from objectstore.config.units import parse_duration, parse_size
 from objectstore.errors import InvalidParameter
 from objectstore.wire.links import LinkMethod
@@ -55,10 +56,11 @@ def sign(
     with reported(out):
         lifetime = _lifetime(expires)
         most = None if max_bytes is None else _size(max_bytes)
-        with connect(url, token, profile) as store:
+        with Stores(url, token, profile) as stores:
+            store, name = stores.of_key(key)
             try:
                 link = store.sign(
-                    key,
+                    name,
                     expires=lifetime,
                     method=method,
                     max_bytes=most,

@@ -7,9 +7,10 @@ from typing import Annotated, Final
 import typer
 
 from objectstore.cli.completion import keys as keys_of_server
-from objectstore.cli.connection import Profile, Token, Url, connect
+from objectstore.cli.connection import Profile, Token, Url
 from objectstore.cli.exits import reported
 from objectstore.cli.output import Json, Output, Quiet, described, human_size
+from objectstore.cli.stores import Stores
 from objectstore.core.attributes import fields
 from objectstore.values import DEFAULT_CONTENT_TYPE, ObjectInfo
 from objectstore.wire.records import format_time
@@ -29,13 +30,14 @@ def stat(
     """Show what is known of an object: size, type, time of writing, SHA-256, metadata."""
     out = Output(json=json, quiet=quiet)
     with reported(out):
-        with connect(url, token, profile) as store:
-            info = store.head(key)
+        with Stores(url, token, profile) as stores:
+            store, name = stores.of_key(key)
+            info = store.head(name)
         if json:
             out.document(described(info))
             return
-        for name, value in _facts(info):
-            out.line(f"{name:<{_WIDTH}} {value}")
+        for fact, value in _facts(info):
+            out.line(f"{fact:<{_WIDTH}} {value}")
 
 
 def _facts(info: ObjectInfo) -> list[tuple[str, str]]:

@@ -7,8 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from objectstore.cli.connection import connect_async, connect_to, located
-from objectstore.cli.locations import Server
-from objectstore.client.transfers.jobs import CONNECTIONS
+from objectstore.cli.locations import Server, key_at
 
 if TYPE_CHECKING:
     from objectstore.client import AsyncRestStore, RestStore
@@ -51,6 +50,14 @@ class Stores:
             self._places[store] = place
         return self._open[name]
 
+    def of_key(self, text: str) -> tuple[RestStore, str]:
+        """The client and the key for what was typed where a key stands. Raises Usage, ConfigurationError."""
+        place = key_at(text)
+        return self.at(place.server), place.key
+
     def awaiting(self, store: RestStore, at_once: int) -> AsyncRestStore:
         """A client of the same server for an event loop, to be closed by the caller."""
+        # It takes a while to import, and commands about single keys do without.
+        from objectstore.client.transfers.jobs import CONNECTIONS
+
         return connect_async(self._places[store], at_once + CONNECTIONS)

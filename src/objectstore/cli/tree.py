@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from objectstore.cli.completion import keys as keys_of_server
-from objectstore.cli.connection import Profile, Token, Url, connect
+from objectstore.cli.connection import Profile, Token, Url
 from objectstore.cli.exits import reported
 from objectstore.cli.output import Json, Output, Quiet
+from objectstore.cli.stores import Stores
 
 if TYPE_CHECKING:
     from objectstore.client import RestStore
@@ -39,14 +40,15 @@ def tree(
 ) -> None:
     """Show keys as a tree, cut at each /. With --depth only that much is asked for."""
     out = Output(json=json, quiet=quiet)
-    with reported(out), connect(url, token, profile) as store:
-        names = list(store.keys(prefix) if depth is None else _groups(store, prefix, depth))
+    with reported(out), Stores(url, token, profile) as stores:
+        store, above = stores.of_key(prefix)
+        names = list(store.keys(above) if depth is None else _groups(store, above, depth))
         if json:
             for name in names:
                 out.document({"prefix" if depth is not None and name.endswith("/") else "key": name})
             return
-        out.line(prefix or ".")
-        for line in drawn(name.removeprefix(prefix) for name in names):
+        out.line(above or ".")
+        for line in drawn(name.removeprefix(above) for name in names):
             out.line(line)
         keys = sum(not name.endswith("/") for name in names)
         out.say(f"{keys} objects" + ("" if depth is None else f" up to a depth of {depth}"))
