@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import random
 import socket
 import struct
+import termios
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -36,6 +38,7 @@ _CHUNK: Final = 64 * 1024  # bytes
 _AHEAD: Final = 4  # chunks that are read before they go on
 _STARTING: Final = 60.0  # seconds; a machine may be very busy
 _CONNECTING: Final = 10.0  # seconds
+_ARRIVING: Final = 10.0  # seconds that a cut waits for what came before it
 _LOOK: Final = 0.005  # seconds between two looks at what other threads do
 _NO_LINGER: Final = struct.pack("ii", 1, 0)
 _SIDES: Final[tuple[Side, Side]] = ("server", "client")
@@ -325,6 +328,8 @@ class _Connection:
         self._client = client
         self._sockets = [client]
         self._wire = wire
+        self._cut = False  # nothing goes on any more
+        self._broken = False  # one side has reset its connection
         self._ended: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         choices = Choices()
         self._lines = {side: Line(side, choices) for side in _SIDES}
@@ -389,6 +394,7 @@ class _Connection:
             try:
                 data = await loop.sock_recv(direction.source, _CHUNK)
             except OSError:
+                self._broken = True
                 self.client_left = self.client_left or direction.source is self._client
                 await direction.arrived.put((None, time.monotonic()))
                 return
@@ -416,6 +422,8 @@ class _Connection:
         line = direction.line
         at_end = not data
         while data or at_end:
+            if self._cut:
+                await asyncio.Event().wait()  # until this is cancelled
             change = self._wire.change
             match self._step(line, len(data), time.monotonic() - since):
                 case Pass(size, pause, flips):
@@ -425,7 +433,7 @@ class _Connection:
                         return
                     await loop.sock_sendall(direction.sink, _flipped(data[:size], flips))
                     data = data[size:]
-                    self._note_passed(direction, size)
+                    await self._note_passed(direction, size)
                 case Hold():
                     await change.wait()
                 case Drop():
@@ -437,17 +445,26 @@ class _Connection:
                     direction.reaction.clear()
                     line.take_turn()
                 case End(reset):
-                    self.end(reset=reset)
-                    await asyncio.Event().wait()  # until this is cancelled
+                    await self._end_behind(reset=reset)
 
-    def _note_passed(self, direction: _Direction, size: int) -> None:
+    async def _note_passed(self, direction: _Direction, size: int) -> None:
         direction.line.passed(size)
         other = self._directions["client" if direction.line.toward == "server" else "server"]
         other.reaction.set()
         other.line.reacted()
         end = direction.line.is_cut(self._wire.rules)
-        if end is not None:
-            self.end(reset=end.reset)
+        if end is not None and not self._cut:
+            await self._end_behind(reset=end.reset)
+
+    async def _end_behind(self, *, reset: bool) -> None:
+        """End it when all that went on has arrived: a reset throws away what has not."""
+        self._cut = True
+        deadline = time.monotonic() + _ARRIVING  # who does not read is waited for no longer
+        while (  # noqa: ASYNC110  the system tells only who asks
+            not self._broken and any(map(_on_its_way, self._sockets)) and time.monotonic() < deadline
+        ):
+            await asyncio.sleep(_LOOK)
+        self.end(reset=reset)
 
     def _step(self, line: Line, size: int, age: float) -> Pass | Hold | Drop | Queue | End:
         return line.step(size, self._wire.rules, age=age, draw=random.random)
@@ -460,6 +477,15 @@ async def _set_within(event: asyncio.Event, seconds: float) -> bool:
     except TimeoutError:
         return False
     return True
+
+
+def _on_its_way(one: socket.socket) -> int:
+    """How many bytes the other side has not acknowledged; 0 where the system does not tell that of a socket."""
+    try:
+        (size,) = struct.unpack("i", fcntl.ioctl(one, termios.TIOCOUTQ, bytes(4)))
+    except OSError:
+        return 0
+    return int(size)
 
 
 def _flipped(data: bytes, flips: tuple[tuple[int, int], ...]) -> bytes:
