@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 from hypothesis import settings
@@ -14,3 +15,6 @@ settings.load_profile("project")
 
 # Who runs the tests in the background of a shell has Ctrl-C ignored, which every program they start would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Tests start hundreds of programs of ours: with this set, each would compile once more all that it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

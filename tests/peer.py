@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from cli.served import invoke
+
 SCOPES = ("read", "write", "delete", "metrics")
 
 
@@ -105,13 +107,14 @@ def free_port() -> int:
 
 def add_token(file: Path, name: str, *, scopes: Iterable[str] = SCOPES, prefixes: Iterable[str] = ()) -> str:
     """A token made by the command that users have."""
-    command = [sys.executable, "-m", "objectstore.auth_tokens", "add", name, "--ttl", "1", "--file", str(file)]
+    options = ["--ttl", "1", "--file", str(file)]
     for scope in scopes:
-        command += ["--scope", scope]
+        options += ["--scope", scope]
     for prefix in prefixes:
-        command += ["--prefix", prefix]
-    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return next(word for word in told.split() if word.startswith("os_"))
+        options += ["--prefix", prefix]
+    told = invoke("token", "add", name, *options)
+    assert not told.returncode, told.stderr
+    return next(word for word in told.stdout.decode().split() if word.startswith("os_"))
 
 
 def wait_until_healthy(process: subprocess.Popen[bytes], port: int) -> None:
