@@ -22,8 +22,11 @@ _NEW_KEYS: Final = 10_000_000  # more than a turn can write
 
 def _reading(name: str, seed: SeedName, connections: int, method: Method = "GET") -> Lane:
     def measure(stage: Stage, turn: int) -> Sample:
-        keys = stage.seed(seed)
-        return rate(stage.server(name), method, keys, connections=connections, seconds=stage.seconds(turn))
+        keys, server = stage.seed(seed), stage.server(name)
+        if stage.warms_up(turn):
+            # Each once: else how much a server has seen before would depend on how fast it is.
+            return rate(server, method, keys, mode="all", connections=connections, seconds=60)
+        return rate(server, method, keys, connections=connections, seconds=stage.seconds(turn))
 
     return measure
 

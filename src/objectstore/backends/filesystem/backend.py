@@ -339,6 +339,8 @@ class _Outgoing(AbstractAsyncContextManager[Reading]):
             os.close(self._fd)
 
     def _wanted(self, info: ObjectInfo) -> tuple[int, int]:
+        if self._options.range is None and self._options.conditions is UNCONDITIONAL:
+            return 0, info.size
         check_read(self._options.conditions, info)
         return resolve(self._options.range, info.size)
 
