@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
 import socket
 import subprocess
 import sys
@@ -34,6 +35,12 @@ def test_one_without_any_request_is_idle() -> None:
 def test_one_with_a_request_under_way_is_of_use_however_long_that_takes() -> None:
     looks = [(now, 0, 0, now < 1000) for now in range(1030)]
     assert first_cut(*looks) == (1010, "idle")
+
+
+def test_one_whose_request_was_not_read_yet_is_of_use() -> None:
+    history = History(acked=0, active=0)
+    for now, unread, cut in ((1000, 1, None), (1010, 0, None), (1011, 0, "idle")):
+        assert judge(history, Counts(0, 0, unread), now, busy=False, idle=IDLE, timeout=TIMEOUT) == cut
 
 
 def test_an_answer_renews_it_even_if_its_request_was_never_seen() -> None:
@@ -90,7 +97,11 @@ class TestOfThisProcess:
                 # That somebody else has a request under way from the same port says nothing.
                 assert connections.look(108, {("127.0.0.2", peer[1])}, all_busy=False) == []
                 assert connections.look(111, (), all_busy=True) == []
-                assert connections.look(122, (), all_busy=False) == ["idle"]
+                made.sendall(b"GET")
+                assert select.select([accepted], [], [], 20)[0]
+                assert connections.look(122, (), all_busy=False) == []
+                assert accepted.recv(3) == b"GET"
+                assert connections.look(133, (), all_busy=False) == ["idle"]
                 assert accepted.recv(1) == b""
                 accepted.close()
                 assert made.recv(1) == b""

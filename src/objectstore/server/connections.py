@@ -10,11 +10,14 @@ Only Linux tells; elsewhere it is left to the servers.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import socket
 import stat
 import struct
 import sys
+import termios
+import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +33,7 @@ _SIZE: Final = 148  # bytes, up to what is read of it
 _QUEUED: Final = struct.Struct("=24xI")  # of one that listens
 _ACKED: Final = struct.Struct("=120xQ")
 _UNSENT: Final = struct.Struct("=144xI")
+_UNREAD: Final = struct.Struct("i")  # what the ioctl gives
 _ESTABLISHED: Final = 1
 _NO_LINGER: Final = struct.pack("ii", 1, 0)
 _FILES: Final = Path("/proc/self/fd")
@@ -42,6 +46,7 @@ class Counts:
 
     acked: int  # bytes that the other side has got so far
     unsent: int  # bytes that it has no room for
+    unread: int = 0  # bytes that have come, and that nobody has taken yet
 
 
 @dataclass(slots=True)
@@ -57,8 +62,9 @@ class History:
 def judge(history: History, counts: Counts, now: float, *, busy: bool, idle: float, timeout: float) -> Cut | None:
     """Note what is seen of a connection `now`, and tell whether to cut it.
 
-    It is of use while a request is under way on it (`busy`), and when something was answered on it. Whoever takes next
-    to nothing of what is there for `timeout` seconds is too slow. 0 seconds: never.
+    It is of use while a request is under way on it (`busy`), when something was answered on it, and when a server that
+    has much to do has not read yet what has come. Whoever takes next to nothing of what is there for `timeout` seconds
+    is too slow. 0 seconds: never.
     """
     answered = counts.acked > history.acked
     history.acked = counts.acked
@@ -72,7 +78,7 @@ def judge(history: History, counts: Counts, now: float, *, busy: bool, idle: flo
             history.slow_from, history.slow_acked = now, counts.acked
         return None
     history.slow_from = None
-    if busy or answered:
+    if busy or answered or counts.unread:
         history.active = now
     elif idle and now - history.active > idle:
         return "idle"
@@ -102,6 +108,7 @@ class Connections:
 
         `busy` are the other ends of those with a request under way; `all_busy`: any may have one.
         """
+        began = time.monotonic()
         cuts: list[Cut] = []
         seen: dict[tuple[object, ...], History] = {}
         ports: set[int] = set()
@@ -118,9 +125,11 @@ class Connections:
                 peer = connection.getpeername()
                 # A client may come again from the port that it has just left.
                 name = (*peer, os.fstat(connection.fileno()).st_ino)
-                history = self._known.get(name) or History(acked=counts.acked, active=now)
+                # On a busy machine a look at thousands takes seconds, and what is seen at its end is of that moment.
+                at = now + time.monotonic() - began
+                history = self._known.get(name) or History(acked=counts.acked, active=at)
                 in_use = all_busy or peer_of(peer[0], peer[1]) in busy
-                cut = judge(history, counts, now, busy=in_use, idle=self._idle, timeout=self._timeout)
+                cut = judge(history, counts, at, busy=in_use, idle=self._idle, timeout=self._timeout)
                 if cut is None:
                     seen[name] = history
                 else:
@@ -187,7 +196,8 @@ def _counts(connection: socket.socket) -> Counts | None:
     raw = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _SIZE)
     if len(raw) < _SIZE or raw[0] != _ESTABLISHED:
         return None
-    return Counts(acked=_ACKED.unpack_from(raw)[0], unsent=_UNSENT.unpack_from(raw)[0])
+    (unread,) = _UNREAD.unpack(fcntl.ioctl(connection.fileno(), termios.FIONREAD, bytes(_UNREAD.size)))
+    return Counts(acked=_ACKED.unpack_from(raw)[0], unsent=_UNSENT.unpack_from(raw)[0], unread=unread)
 
 
 def _end(connection: socket.socket, cut: Cut) -> None:

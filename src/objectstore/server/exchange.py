@@ -29,6 +29,7 @@ _LENGTH_DIGITS: Final = 19
 _IN_HAND: Final = 64 * 1024  # bytes: shorter bodies are taken whole, which costs less than passing on each piece
 _DRAIN_SIZE: Final = 1024 * 1024 * 1024  # bytes
 _DRAIN_TIME: Final = 20.0  # seconds; less than a server has by default to end in (SHUTDOWN_TIMEOUT)
+_DRAIN_RATE: Final = 4096  # bytes for which it is given another second
 
 
 BROKEN_BODY: Final = BadRequest("the body broke off, or its chunks are not what they say")
@@ -177,13 +178,18 @@ class Exchange:
         """Read the rest of a body that nobody wants.
 
         Many clients listen only after having sent all; a server that closes the connection before that takes the
-        answer away from them. Bounded, since nobody is to keep a server busy with what it does not want.
+        answer away from them. Bounded, since nobody is to keep a server busy with what it does not want; but not
+        by time alone: a client that has sent all may have sent its next request, too, which is read after that,
+        however long a busy server takes for it.
         """
-        read = 0
+        read, until = 0, asyncio.get_running_loop().time() + _DRAIN_TIME
         with suppress(TimeoutError, RequestTimeout):
-            async with asyncio.timeout(_DRAIN_TIME):
+            async with asyncio.timeout_at(until) as waiting:
                 while self._unread and read < _DRAIN_SIZE:
-                    read += len((await self.receive()).get("body", b""))
+                    size = len((await self.receive()).get("body", b""))
+                    read += size
+                    until += size / _DRAIN_RATE
+                    waiting.reschedule(until)
 
     async def client_gone(self) -> None:
         """Returns when the client goes away; to be awaited only after the body was read."""

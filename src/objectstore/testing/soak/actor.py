@@ -11,11 +11,11 @@ from typing import Final
 from objectstore.client.transport.http1 import Answer, Malformed
 from objectstore.testing.soak.bodies import Comparison, Version
 from objectstore.testing.soak.connection import Connection, Lost
+from objectstore.testing.soak.patience import patience
 from objectstore.testing.soak.workload import KEYS, Task, tasks
 from objectstore.testing.soak.world import World
 from objectstore.wire.headers import FieldList
 
-_PATIENCE: Final = 120.0  # seconds in which nothing comes or goes, on a machine that has other things to do
 _PAUSE: Final = 1.0  # seconds after a refusal for there being too many at once, which is what the server says
 _SAID: Final = 1024  # bytes of an answer that are kept, in case it is an error
 _AGAIN: Final = 0.2  # seconds after a connection was lost that should not have been
@@ -244,9 +244,7 @@ class Actor:
             epoch = connection.epoch
             began = loop.time()
             authorization = (b"authorization", f"Bearer {world.token}".encode())
-            async with asyncio.timeout(_PATIENCE) as waiting:
-                # A large body may take as long as it likes, if only it moves.
-                connection.on_progress = lambda: waiting.reschedule(loop.time() + _PATIENCE)
+            async with patience(connection, world.share.port):
                 answer = await connection.ask(method, target, [authorization, *(fields or [])], body, count)
         except (Lost, Malformed, TimeoutError) as error:
             await self._unanswered(epoch, f"{method} {target}", error)

@@ -25,10 +25,6 @@ def _drop(_data: bytes) -> None:
     """Nobody wants the body."""
 
 
-def _nothing() -> None:
-    """Nobody wants to know."""
-
-
 class Connection(asyncio.Protocol):
     """A socket with one request under way at most. `on_end` is called when it ends, with whatever it was about."""
 
@@ -37,7 +33,7 @@ class Connection(asyncio.Protocol):
         self._active = asyncio.get_running_loop().time()
         self.ended = False
         self.on_end: Callable[[], None] | None = None
-        self.on_progress: Callable[[], None] = _nothing  # called when bytes have come, or gone
+        self._given = self._came = 0  # bytes: of bodies that are sent, and of answers
         self._answer: Answer | None = None
         self._take: Callable[[bytes], None] = _drop
         self._done: asyncio.Future[None] | None = None
@@ -45,9 +41,10 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self.place: tuple[str, int] = transport.get_extra_info("sockname")
 
     def data_received(self, data: bytes) -> None:
-        self.on_progress()
+        self._came += len(data)
         try:
             self._feed(data)
         except Malformed as error:
@@ -81,6 +78,11 @@ class Connection(asyncio.Protocol):
     def silence(self) -> float:
         """Seconds since it was opened, or since the last answer."""
         return asyncio.get_running_loop().time() - self._active
+
+    @property
+    def moved(self) -> tuple[int, int]:
+        """Bytes that were given to the kernel, or are to be next, and bytes that came."""
+        return self._given, self._came
 
     @property
     def status(self) -> int:
@@ -133,7 +135,7 @@ class Connection(asyncio.Protocol):
             if done.done():
                 return False
             self._transport.write(piece)
-            self.on_progress()
+            self._given += len(piece)
         return True
 
     def _no_room(self) -> asyncio.Future[None] | None:
