@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import socket
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 _TAIL: Final = 2000  # characters of the log
+_PORTS: Final = range(15_000, 32_000)  # below those that kernels choose from
 _SETTINGS: Final = frozenset(
     {"DATA_DIR", "STORAGE_CONFIG", "STORAGE_NAME", "RATE_LIMIT", "HOST", "PORT", "WORKERS", "DURABILITY"}
 )
@@ -39,11 +41,15 @@ def tail(log: Path) -> str:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of 127.0.0.1 that nobody listens at, and that is still to be had when a server is started again.
+
+    Those that the kernel chooses it gives to clients, too, and one of these may have it by then.
+    """
+    while True:
+        port = _PORTS.start + secrets.randbelow(len(_PORTS))
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def without_settings(environment: Mapping[str, str]) -> dict[str, str]:

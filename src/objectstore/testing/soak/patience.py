@@ -17,7 +17,7 @@ from typing import Final
 
 from objectstore.testing.soak.connection import Connection
 
-LOOKS: Final = 60.0  # seconds between two looks; between two of them something has to have moved
+LOOKS: Final = 120.0  # seconds between two looks; between two of them something has to have moved
 _TABLE: Final = Path("/proc/net/tcp")
 
 

@@ -18,7 +18,7 @@ _SHARES: Final = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999), ("
 def summary(outcome: Outcome) -> dict[str, Any]:
     """The outcome as JSON has it."""
     options, record = outcome.options, outcome.record
-    warm = outcome.lives[0][len(outcome.lives[0]) // 4] if outcome.lives and outcome.lives[0] else None
+    warm = outcome.lives[0][len(outcome.lives[0]) // 2] if outcome.lives and outcome.lives[0] else None
     last = outcome.lives[-1][-1] if outcome.lives and outcome.lives[-1] else None
     return {
         "version": __version__,

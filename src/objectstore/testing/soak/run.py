@@ -37,7 +37,7 @@ from objectstore.testing.soak.world import Share
 from objectstore.testing.torture import disk
 
 _STARTING: Final = 90.0  # seconds, on a machine that has other things to do
-_GRACE: Final = 30.0  # seconds for requests under way when it is told to end
+_GRACE: Final = 90.0  # seconds for requests under way when it is told to end, on such a machine
 _ENDING: Final = _GRACE + 30.0  # seconds until all of it is gone
 _HEARING: Final = 10.0  # seconds until it has begun to end
 _HELD: Final = 4  # uploads that are under way then for certain
@@ -45,7 +45,9 @@ _POLL: Final = 0.05  # seconds
 _LOOKS: Final = 200  # at the server, in a run
 _SPARE_FILES: Final = 16  # more than before the load, for each worker: threads and the index open some for good
 _SPARE_TASKS: Final = 4  # the same of tasks
-_WARM: Final = 0.25  # of a life of the server, in which its memory may grow
+# Of a life of the server, in which its memory may grow: until each thread and each connection has once done the largest
+# of what they do, which on a busy machine takes minutes.
+_WARM: Final = 0.5
 _GROWS: Final = 0.1  # of the memory, in the time that was looked at
 _GROWS_LEAST: Final = 32 * 1024 * 1024  # bytes
 
