@@ -57,6 +57,8 @@ class HeldUploads:
                 if upload.under_way():
                     self._waiting.remove(upload)
                     self._held.append(upload)
+        for upload in self._waiting:
+            upload.close()  # else the server, which may yet begin to read them, would wait for them at its end
         if not self._held:
             raise Unheld(f"no upload was under way after {_PATIENCE:g} s, so that the end of the server tells little")
         return len(self._held)
