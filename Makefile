@@ -3,7 +3,7 @@ PYTHON ?= python3
 PORT ?= 8000
 HOST ?= 127.0.0.1
 DATA ?= ./objectstore-data
-JOBS ?= 2
+JOBS ?= 3
 SECONDS ?= 60
 KILLS ?=
 LAYERS ?=
@@ -11,12 +11,15 @@ AGAIN ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
+# Tests start hundreds of our programs, and each would compile once more all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help serve test check audit coverage bench bench-quick docs fuzz torture soak mutants fmt lock clean
 
 help:
 	@echo 'make serve [PORT=8000] [DATA=./objectstore-data]   run the server'
-	@echo 'make test  [JOBS=2]                                run every check and test'
+	@echo 'make test  [JOBS=3]                                run every check and test'
 	@echo 'make coverage                                      tell which branches of the engine, of wire/ and core/ are not tested'
 	@echo 'make audit                                         ask whether a weakness is known of a locked package'
 	@echo 'make fuzz  [SECONDS=60] [TARGETS="keys links"]     search for inputs that break a parser'
@@ -26,7 +29,7 @@ help:
 	@echo 'make check | fmt | docs | bench | bench-quick | lock | clean'
 
 # Versions and hashes come from the locks; the package itself is installed in place, so that edits count. What serving
-# takes is a small part of what tests do.
+# takes is a small part of what tests do. To compile all that they bring takes half a minute, and little of it is imported.
 $(VENV)/.serving: deploy/image.lock deploy/build.lock pyproject.toml
 $(VENV)/.installed: requirements.lock pyproject.toml
 $(VENV)/.serving $(VENV)/.installed:
@@ -34,7 +37,8 @@ $(VENV)/.serving $(VENV)/.installed:
 		|| { echo 'Python 3.11 or later is needed: make PYTHON=python3.12 …' >&2; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo 'installing into $(VENV) …'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes $(patsubst %,-r %,$(filter %.lock,$^))
+	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --require-hashes \
+		$(patsubst %,-r %,$(filter %.lock,$^))
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@ $(VENV)/.serving  # the larger holds the smaller
 
@@ -57,9 +61,11 @@ coverage: $(VENV)/.installed
 	@$(BIN)/coverage combine --quiet || true  # processes that were killed leave files that are none
 	$(BIN)/coverage report
 
+# One process more than CI has cores: a third of the time a test waits for a disk, a timeout or another process. Which
+# tests come first is said by tests/conftest.py.
 test: check
 	@tests/install-system-packages
-	$(BIN)/pytest --numprocesses $(JOBS) --dist loadscope
+	$(BIN)/pytest --numprocesses $(JOBS) --dist loadscope --no-loadscope-reorder
 
 # Needs a network that leads to PyPI, and says so where there is none.
 audit: $(VENV)/.installed

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import Counter
 
+import pytest
 from hypothesis import settings
 
 # The machine may be busy: no single example is failed for being slow.
@@ -18,3 +20,18 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Tests start hundreds of programs of ours: with this set, each would compile once more all that it imports.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where several processes share the tests, those that take longest begin: the last ones are waited for alone."""
+    if not hasattr(config, "workerinput"):
+        return
+    sizes = Counter(map(_module, items))
+    slow = {_module(item) for item in items if item.get_closest_marker("slow")}
+    slow |= {module for module, size in sizes.items() if size > 1000}
+    items.sort(key=lambda item: (_module(item) not in slow, -sizes[_module(item)]))
+
+
+def _module(item: pytest.Item) -> str:
+    """What one process runs as a whole: a module, or a class of it."""
+    return item.nodeid.rpartition("::")[0]

@@ -12,6 +12,8 @@ import pytest
 from fuzz.checks import attempt, holds
 from fuzz.targets import CORPUS, TARGETS, corpus
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 
 

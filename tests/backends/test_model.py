@@ -11,6 +11,8 @@ from hypothesis.stateful import run_state_machine_as_test
 from backend_table import BACKENDS
 from objectstore.testing.machine import machine
 
+pytestmark = pytest.mark.slow
+
 # The stores that all others stand on are tried longest; a wrapper adds little to what may go wrong in them.
 FOUNDATIONS: Final = frozenset({"memory", "engine", "filesystem"})
 # The same steps at every run: a failure is one of the change at hand, not of chance.

@@ -25,6 +25,8 @@ from objectstore.cli.serve import set_environment
 from objectstore.client import RestStore
 from objectstore.errors import NotFound, Unauthenticated
 
+pytestmark = pytest.mark.slow
+
 SERVERS = ("granian", "uvicorn")
 HALF = b"half" * 4096
 

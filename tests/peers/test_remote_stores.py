@@ -33,6 +33,8 @@ from objectstore.testing.lines import LineTrouble, Side
 from peers.calls import Call, body_of, calls_of
 from peers.remote import HURRY, LARGE, REMOTES, SMALL, Remote
 
+pytestmark = pytest.mark.slow
+
 T = TypeVar("T")
 ONE_OF_A_KIND = [name for name in REMOTES if name != "rclone"]  # which is an S3 as moto is
 MINUTE = 60.0  # seconds: whatever takes longer hangs

@@ -21,6 +21,8 @@ from objectstore import AsyncRestStore
 from objectstore.errors import NotFound, ObjectStoreError
 from peer import add_token, command_for, free_port, wait_until_healthy
 
+pytestmark = pytest.mark.slow
+
 CONCURRENCY = 16
 WRITES_BEFORE_THE_KILL = 400
 T = TypeVar("T")

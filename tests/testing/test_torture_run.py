@@ -18,6 +18,8 @@ from objectstore.testing.torture.kills import After, Kill
 from objectstore.testing.torture.run import Options, run
 from testing.broken_engines import DEFECTS
 
+pytestmark = pytest.mark.slow
+
 BROKEN = (sys.executable, str(Path(__file__).with_name("broken_engines.py")))
 
 
