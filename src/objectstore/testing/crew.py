@@ -7,10 +7,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+from objectstore.errors import Unavailable
 
 
 class Crew:
@@ -54,11 +56,12 @@ class Crew:
         """Have all of them read a line."""
         for process in self._running:
             assert process.stdin is not None
-            process.stdin.write(f"{order}\n")
-            process.stdin.flush()
+            with suppress(BrokenPipeError):  # it has ended, which is told when it should answer
+                process.stdin.write(f"{order}\n")
+                process.stdin.flush()
 
     def ask(self, order: str) -> list[Any]:
-        """The same, and what each answers to it: a line of JSON. Raises RuntimeError: one of them has ended."""
+        """The same, and what each answers to it: a line of JSON. Raises Unavailable: one of them has ended."""
         self.tell(order)
         return [json.loads(self._line(process)) for process in self._running]
 
@@ -67,5 +70,5 @@ class Crew:
         line = process.stdout.readline()
         if not line:
             hint = "" if self._log is None else f": see {self._log}"
-            raise RuntimeError(f"a client ended by itself with {process.wait()}{hint}")
+            raise Unavailable(f"a client process ended by itself with {process.wait()}{hint}")
         return line

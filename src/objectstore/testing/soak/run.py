@@ -16,7 +16,7 @@ from typing import Final
 
 from objectstore.auth.scopes import SCOPES
 from objectstore.auth.store import TokenFile
-from objectstore.errors import ConfigurationError
+from objectstore.errors import ConfigurationError, Unavailable
 from objectstore.testing.servergroup import (
     Stubborn,
     answers,
@@ -119,7 +119,7 @@ def run(options: Options, progress: Callable[[str], None] = lambda _told: None) 
     with crew, contextlib.closing(place):
         try:
             _Run(outcome, place, crew, token, progress).to_the_end()
-        except (Stubborn, Unheld) as error:
+        except (Stubborn, Unheld, Unavailable) as error:
             outcome.wrong.append(str(error))
     return outcome
 
