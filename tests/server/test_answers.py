@@ -14,7 +14,8 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from objectstore.server import answers
-from objectstore.server.answers import VERSIONS, answer, find_uvicorn
+from objectstore.server.amending import is_known
+from objectstore.server.answers import answer, find_uvicorn
 from objectstore.wire.headers import FieldList
 
 DATE = (b"date", b"Thu, 26 Nov 2026 07:10:05 GMT")
@@ -96,7 +97,14 @@ def _found() -> Iterator[None]:
 
 
 def test_the_uvicorn_that_is_locked_is_known() -> None:
-    assert uvicorn.__version__.startswith(VERSIONS)
+    assert is_known()
+
+
+def test_with_an_unknown_uvicorn_answers_go_in_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uvicorn, "__version__", "99.0")
+    monkeypatch.setattr(answers, "_cycle", None)
+    find_uvicorn()
+    assert not Request().answer(200, [TYPE, (b"content-length", b"3")], b"abc")
 
 
 def test_an_answer_is_one_write() -> None:

@@ -12,15 +12,16 @@ import asyncio
 import logging
 import resource
 import socket
-import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
+
+from objectstore.server.amending import Method, amend
 
 if TYPE_CHECKING:
     from uvicorn.server import Server
 
 _log: Final = logging.getLogger("objectstore.limits")
-_MODULE: Final = "uvicorn.server"
 _MOST: Final = 16 * 1024  # connections of a worker; one that does nothing costs some kilobytes
 _OTHER_FILES: Final = 512  # that a worker may have open at once
 _TOGETHER: Final = 256  # connections taken in a round of the loop
@@ -98,10 +99,11 @@ class Acceptor:
 
 def amend_uvicorn() -> None:
     """Have uvicorn, if this process runs it, take connections so, from the moment on that it serves."""
-    module = sys.modules.get(_MODULE)
-    if module is None or module.Server.main_loop.__module__ == __name__:
-        return
-    serve = module.Server.main_loop
+    amend("server", "Server", _amended)
+
+
+def _amended(uvicorn: type[Server]) -> Iterable[Method]:
+    serve = uvicorn.main_loop
 
     async def main_loop(self: Server) -> None:
         most = room()
@@ -116,8 +118,7 @@ def amend_uvicorn() -> None:
             acceptor.start()
         await serve(self)
 
-    amended: Any = module.Server
-    amended.main_loop = main_loop
+    return (main_loop,)
 
 
 async def settle(server: Server) -> None:

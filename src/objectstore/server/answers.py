@@ -8,9 +8,9 @@ left to uvicorn's own way.
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Final
 
+from objectstore.server.amending import is_known, module_of_uvicorn
 from objectstore.wire.headers import FieldList
 
 if TYPE_CHECKING:
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-# What of uvicorn is relied on here was read in these versions; with any other answers go in messages.
-VERSIONS: Final = ("0.54.",)
-_PROTOCOL: Final = "uvicorn.protocols.http.httptools_impl"
 _COPIED: Final = 16 * 1024  # bytes of a body that are copied behind the head: for so few that costs less
 _MOST_NAMES: Final = 1024  # those of metadata are the clients' own
 _BODILESS: Final = frozenset({204, 304})
@@ -36,8 +33,8 @@ _cycle: type[RequestResponseCycle] | None = None
 def find_uvicorn() -> None:
     """Answer in one piece from now on, when it is uvicorn that this process runs, of a version that is known."""
     global _cycle  # noqa: PLW0603  of the process: which server it runs
-    protocol = sys.modules.get(_PROTOCOL)
-    if protocol is None or not sys.modules["uvicorn"].__version__.startswith(VERSIONS):
+    protocol = module_of_uvicorn("protocols.http.httptools_impl")
+    if protocol is None or not is_known():  # with any other version answers go in messages
         return
     _lines[:] = [protocol.STATUS_LINE.get(status, b"").removesuffix(b"\r\n") for status in range(600)]
     _cycle = protocol.RequestResponseCycle

@@ -1,8 +1,7 @@
 """Bounds for the head of a request under uvicorn, which has none of its own: those that Granian has.
 
 Its parser keeps the target, each field and each trailer of a request for as long as more of them come: whoever can
-reach the port fills the memory of the server with one request, without any token. There is no setting against it,
-and uvicorn is started in ways where nobody but the application can do anything. So its class is amended in place.
+reach the port fills the memory of the server with one request, without any token. There is no setting against it.
 
 Three more things of it are put right here, which matter to proxies in front and to who sends requests back to back:
 trailers are no header fields; an error in a request is never the answer to the one before; and what follows a request
@@ -11,9 +10,10 @@ to speak another protocol, as in `Upgrade: h2c`, which nobody answers, is not wa
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
+from objectstore.server.amending import Method, amend
 from objectstore.wire.records import dump
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ _TOO_LARGE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\nconnection: close\r\n"
     b"x-error-code: head_too_large\r\ncontent-length: %d\r\n\r\n%b" % (len(_BODY), _BODY)
 )
-_PARSER: Final = "uvicorn.protocols.http.httptools_impl"
 
 
 class _HeadTooLarge(Exception):
@@ -37,14 +36,12 @@ class _HeadTooLarge(Exception):
 
 def amend_uvicorn() -> None:
     """Amend the class by which uvicorn, if this process runs it, speaks HTTP. Its other parsers have bounds."""
-    if _PARSER not in sys.modules:
-        return
-    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as Protocol
+    amend("protocols.http.httptools_impl", "HttpToolsProtocol", _amended)
 
-    if Protocol.data_received.__module__ == __name__:
-        return
-    received, completed, got_body = Protocol.data_received, Protocol.on_headers_complete, Protocol.on_body
-    refused = Protocol.send_400_response
+
+def _amended(uvicorn: type[HttpToolsProtocol]) -> Iterable[Method]:
+    received, completed, got_body = uvicorn.data_received, uvicorn.on_headers_complete, uvicorn.on_body
+    refused = uvicorn.send_400_response
 
     def data_received(self: HttpToolsProtocol, data: bytes) -> None:
         state = vars(self)
@@ -89,8 +86,7 @@ def amend_uvicorn() -> None:
             self.transport.write(_TOO_LARGE)
             self.transport.close()
 
-    for method in (data_received, on_headers_complete, on_body, send_400_response):
-        setattr(Protocol, method.__name__, method)
+    return data_received, on_headers_complete, on_body, send_400_response
 
 
 def _under_way(protocol: HttpToolsProtocol) -> RequestResponseCycle | None:

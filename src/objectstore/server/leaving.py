@@ -9,12 +9,12 @@ until nothing comes any more.
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from objectstore.server import accepting
+from objectstore.server.amending import Method, amend
 from objectstore.server.connections import supported, unaccepted
 from objectstore.server.exchange import Exchange
 
@@ -27,7 +27,6 @@ _PATIENCE: Final = 3.0  # seconds for clients that go on and on
 _PAUSE: Final = 0.05  # seconds between two looks
 _QUIET: Final = 3  # looks in a row at which nothing had come; between two of them the loop reads all there is
 _CLOSE: Final = ((b"connection", b"close"),)
-_UVICORN: Final = "uvicorn.server"
 
 _serving: list[Leaving] = []
 
@@ -83,12 +82,13 @@ async def leave(stop: Callable[[], None] = nothing) -> None:
 
 def amend_uvicorn() -> None:
     """Have uvicorn, if this process runs it, do this before it ends: it has no way to be told so."""
-    module = sys.modules.get(_UVICORN)
-    if module is None or module.Server.shutdown.__module__ == __name__:
-        return
-    end = module.Server.shutdown
+    amend("server", "Server", _amended)
 
-    async def shutdown(self: Server, sockets: Iterable[socket.socket] | None = None) -> None:
+
+def _amended(uvicorn: type[Server]) -> Iterable[Method]:
+    end = uvicorn.shutdown
+
+    async def shutdown(self: Server, sockets: list[socket.socket] | None = None) -> None:
         def stop() -> None:
             accepting.stop(self)
             for one in sockets or ():
@@ -99,8 +99,7 @@ def amend_uvicorn() -> None:
         await accepting.settle(self)
         await end(self, sockets)
 
-    amended: Any = module.Server
-    amended.shutdown = shutdown
+    return (shutdown,)
 
 
 def _unaccepted() -> int:
