@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,8 @@ from objectstore.backends.contract import Backend
 from objectstore.backends.reading import chunks, read_all
 from objectstore.backends.redis import RedisBackend
 from objectstore.backends.redis import backend as module
+from objectstore.backends.redis.scripts import Script
+from objectstore.backends.redis.server import Server as Way
 from objectstore.errors import (
     ConfigurationError,
     Corrupted,
@@ -30,6 +33,7 @@ from objectstore.errors import (
     TooLarge,
     Unavailable,
 )
+from objectstore.testing import Proxy, Stall, proxied
 from objectstore.testing.conformance import BackendConformance
 from objectstore.testing.machine import machine
 from objectstore.testing.suite.harness import LARGE, MIB, chunked, keys, read, sample
@@ -362,6 +366,30 @@ def test_a_server_that_hangs_is_unavailable_and_no_answer_is_mixed_up_afterwards
             assert await read(backend, f"key/{number}") == str(number).encode()
 
     on(f"{server.url}?socket_timeout=0.3", scenario)
+
+
+def test_what_could_not_be_sent_in_time_is_not_stored_later(server: RedisServer) -> None:
+    write = Script("redis.call('SET', KEYS[1], ARGV[1])\nreturn 'done'", lambda told: told == b"done")
+    large = bytes(32 * 1024 * 1024)  # more than the proxy and the system take in
+
+    async def scenario(url: str, proxy: Proxy) -> None:
+        way = Way(f"{url}?socket_timeout=0.5")
+        await way.open()
+        try:
+            await way.run(write, [b"first"], b"")  # Redis knows the script from now on, and would carry it out
+            with proxy.disturb(Stall(), toward="server"), pytest.raises(Unavailable, match="in time"):
+                await way.run(write, [b"late"], large)
+            assert await asyncio.to_thread(proxy.wait_idle, 60)
+        finally:
+            await way.close()
+
+    with proxied(server.url) as proxy, server.client() as client:
+        asyncio.run(scenario(proxy.url, proxy))
+        deadline = time.monotonic() + 60
+        while len(client.client_list()) > 1:  # until Redis has seen the end of that connection
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert client.keys() == [b"first"]
 
 
 @contextmanager

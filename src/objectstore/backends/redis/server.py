@@ -8,12 +8,13 @@ from itertools import count
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoPermissionError
 from redis.maint_notifications import MaintNotificationsConfig
 
+from objectstore.backends.redis.connections import Pool
 from objectstore.backends.redis.failures import opening, translated
 from objectstore.backends.redis.scripts import CHECK, OWN, Script
 from objectstore.errors import ConfigurationError, Unavailable
@@ -21,16 +22,6 @@ from objectstore.errors import ConfigurationError, Unavailable
 _log: Final = logging.getLogger("objectstore.redis")
 _OLDEST: Final = (6, 2)  # has COPY
 _FORM: Final = "redis://USER:PASSWORD@HOST:PORT/DB, rediss://… or unix:///PATH"
-
-
-class _Pool(BlockingConnectionPool):
-    """Gives out no connection that was reset while it was idle; of one that was closed the library takes care."""
-
-    async def ensure_connection(self, connection: Any) -> None:
-        writer = getattr(connection, "_writer", None)
-        if writer is not None and writer.is_closing():
-            await connection.disconnect()
-        await super().ensure_connection(connection)
 
 
 class Server:
@@ -47,7 +38,7 @@ class Server:
         """Raises ConfigurationError: no Redis that can be used answers there."""
         try:
             # Commands are not sent again by themselves: whether the first was carried out is not known then.
-            pool = _Pool.from_url(
+            pool = Pool.from_url(
                 self._url,
                 max_connections=64,
                 timeout=30,
