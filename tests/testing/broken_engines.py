@@ -80,6 +80,19 @@ def garbage_never_collected() -> None:
     _opened(Collector).collect = collect_nothing
 
 
+def locks_of_the_index_ended() -> None:
+    # As when a process closes another descriptor of the same files: its locks end with that, and whoever else looks
+    # at the index takes himself for the only one, who tidies up when he leaves.
+    tell = Writer._tell
+
+    def tell_unlocked(writer: Writer, group: list[_Pending]) -> None:
+        for file in writer._directory.root.glob("index.sqlite3*"):
+            os.close(os.open(file, os.O_RDONLY))
+        tell(writer, group)
+
+    _opened(Writer)._tell = tell_unlocked
+
+
 def _opened(cls: type) -> Any:
     """The class, for a type checker that rightly does not like what is done to it here."""
     return cls
@@ -91,6 +104,7 @@ DEFECTS: dict[str, Callable[[], None]] = {
     "acknowledged before the commit": acknowledged_before_the_commit,
     "row before the blob": row_before_the_blob,
     "garbage never collected": garbage_never_collected,
+    "locks of the index ended": locks_of_the_index_ended,
 }
 
 if VARIABLE in os.environ:

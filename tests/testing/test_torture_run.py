@@ -35,6 +35,7 @@ def test_a_sound_engine_passes(tmp_path: Path) -> None:
     assert told["kills_by_step"][steps.AFTER_FORMAT] == told["kills_by_step"][steps.AFTER_INDEX] == 1
     assert sum(told["kills_by_step"].values()) == 4
     assert told["operations"] > 50
+    assert told["visits"] == {"check": 1}
     assert not (folder / report.FILE).exists()
 
 

@@ -60,7 +60,8 @@ def torture(
 
     It starts `objectstore serve` on a folder of its own, has client processes write, read and list, kills all of
     the server at any moment and at each step of a commit, starts it again, and compares everything with what the
-    clients were told. When something is wrong the exit code is 1, and the folder is kept with a report in it.
+    clients were told. Now and then `check`, `info`, `backup` and `restore` run beside it. When something is wrong
+    the exit code is 1, and the folder is kept with a report in it.
     """
     out = Output(json=json, quiet=quiet)
     with reported(out):
@@ -104,7 +105,7 @@ def _tell(out: Output, outcome: Outcome) -> None:
     out.line(
         f"{tally.killed} kills in {tally.seconds:.0f} s, {tally.kills['any moment']} of them at any moment; "
         f"{tally.answered} answers and {tally.unanswered} requests without one, {tally.events} operations judged; "
-        f"at most {human_size(tally.largest)} on disk"
+        f"{tally.visits.total()} other commands beside it; at most {human_size(tally.largest)} on disk"
     )
     if tally.undecided:
         out.line(f"{tally.undecided} histories took too long to judge")

@@ -32,6 +32,7 @@ def summary(outcome: Outcome) -> dict[str, Any]:
         "operations": tally.events,
         "undecided": tally.undecided,
         "looks": tally.looks,
+        "visits": dict(sorted(tally.visits.items())),
         "largest": tally.largest,
         "violations": len(outcome.violations),
     }

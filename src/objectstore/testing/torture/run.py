@@ -23,6 +23,7 @@ from objectstore.testing.torture.history import Record, merged
 from objectstore.testing.torture.kills import After, At, Kill, plan
 from objectstore.testing.torture.server import Place, Server
 from objectstore.testing.torture.verdict import State, Violation, judge
+from objectstore.testing.torture.visits import Visits
 from objectstore.testing.torture.workload import COPIES, HOT
 from objectstore.testing.torture.zygote import Zygote
 
@@ -32,6 +33,7 @@ _STEP_LIMIT: Final = 2.5  # seconds under load after which a step that nobody ca
 _LOOK_EVERY: Final = 10  # kills between two looks at the disk
 _FROM_NOTHING_EVERY: Final = 25  # kills between two servers that are not forked
 _QUIET_EVERY: Final = 50  # kills between two waits for the garbage to go
+_VISIT_EVERY: Final = 3  # rounds between two commands beside the server
 _POLL: Final = 0.005  # seconds
 
 
@@ -63,6 +65,7 @@ class Tally:
     events: int = 0  # operations on keys that were judged
     undecided: int = 0  # histories of a key that the checker gave up on
     looks: int = 0  # at the whole disk, of a store that nobody had open
+    visits: Counter[str] = field(default_factory=Counter)  # of other commands beside the server, by their names
     largest: int = 0  # bytes that the data directory took at most, when all was quiet
     seconds: float = 0.0
 
@@ -129,7 +132,8 @@ class _Run:
         self._crew = crew
         self._zygote = zygote
         self._progress = progress
-        self._tally = Tally()
+        self._visits = Visits(place, zygote)
+        self._tally = Tally(visits=self._visits.ended)
         self._state = State()
         self._pending = Record()  # of the last round, not judged yet
         self._turn = 0
@@ -151,6 +155,8 @@ class _Run:
             violations = broken.violations
         except Stubborn as stubborn:
             violations = [Violation(message=str(stubborn))]
+        finally:
+            self._visits.kill()
         self._tally.seconds = time.monotonic() - self._began
         return Outcome(
             options=self._options, tally=self._tally, violations=violations, last_kill=self._last_kill, began=began
@@ -164,12 +170,14 @@ class _Run:
 
     def _round(self, kill: Kill) -> None:
         if self._since_look >= _LOOK_EVERY:
+            self._end_visit()
             self._look_at_disk()
         from_nothing = self._tally.killed % _FROM_NOTHING_EVERY == 0
         server = self._place.start(kill, None if from_nothing else self._zygote)
         try:
             if server.comes_up() and self._judged():
                 if self._since_quiet >= _QUIET_EVERY:
+                    self._end_visit()
                     self._wait_for_quiet()
                 self._work(server, kill)
             elif isinstance(kill, After) or not server.dead():
@@ -192,6 +200,8 @@ class _Run:
     def _work(self, server: Server, kill: Kill) -> None:
         self._turn += 1
         self._crew.go(self._turn)
+        if self._turn % _VISIT_EVERY == 1:
+            self._visits.begin()
         try:
             deadline = time.monotonic() + (kill.seconds if isinstance(kill, After) else _STEP_LIMIT)
             while time.monotonic() < deadline and not server.dead():
@@ -200,6 +210,7 @@ class _Run:
             server.kill()
         finally:
             self._pending = merged([self._pending, self._crew.pause()])
+        self._hear(self._visits.look())
         if self._pending.complaints:
             # Wrong whatever else was seen, so the disk is left as it is for who wants to know why.
             raise _Broken([Violation(message=message) for message in self._pending.complaints])
@@ -234,6 +245,13 @@ class _Run:
         self._pending = Record()
         return True
 
+    def _end_visit(self) -> None:
+        self._hear(self._visits.wait())
+
+    def _hear(self, complaint: str | None) -> None:
+        if complaint is not None:
+            raise _Broken([Violation(message=complaint)])
+
     def _look_at_disk(self) -> None:
         self._since_look = 0
         self._tally.looks += 1
@@ -259,6 +277,7 @@ class _Run:
         try:
             if not server.comes_up() or not self._judged():
                 raise Stubborn("the server did not answer though nobody killed it")
+            self._end_visit()
             self._wait_for_quiet()
         finally:
             server.kill()
