@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from backends.engine.scenes import LARGE, SMALL, assert_sound, contents
+from backends.engine.scenes import LARGE, SMALL, Contents, assert_sound, contents, garbage
 from cli.served import invoke
 from objectstore.backends.contract import Backend
 from objectstore.backends.engine import backup, pages
@@ -138,6 +138,48 @@ def test_a_backup_brings_back_what_was_on_the_page(root: Path, damage: Callable[
             return (await backend.head("key/0157")).attributes
 
     assert asyncio.run(run()) == ATTRIBUTES
+
+
+def test_what_was_written_after_the_backup_is_not_replaced_by_it(root: Path) -> None:
+    async def write() -> Contents:
+        async with EngineBackend(root) as backend:
+            await backend.put("key/0150", LARGE[:-1])
+            upload = (await backend.uploads.begin("upload", PutOptions())).upload_id
+            await backend.uploads.put_part(upload, 1, SMALL, PutOptions())
+            await backend.uploads.put_part(upload, 2, LARGE, PutOptions())
+            return await contents(backend)
+
+    async def look() -> Contents:
+        async with EngineBackend(root) as backend:
+            return await contents(backend)
+
+    before = asyncio.run(write())
+    waiting = garbage(root)
+    assert len(waiting) == 1
+    _overwrite(root, _page_of(root, "leaf", "key/0150"))
+    told = _messages(list(check(root, repair=True, backup=root.parent / "backup")))
+    assert "key/0150: its row is made anew of its file" in told
+    assert asyncio.run(look()) == before
+    assert garbage(root) == waiting
+    assert list(check(root, deep=True)) == []
+
+
+def test_rows_that_no_store_has_written_are_left_out(root: Path) -> None:
+    with closing(sqlite3.connect(root / "index.sqlite3")) as connection, connection:
+        for key, wrong in (
+            ("strange/1", "sha256 = x'00'"),
+            ("strange/2", "digests = x'00'"),
+            ("strange/3", "blob = x'00'"),
+        ):
+            connection.execute(
+                "INSERT INTO objects SELECT ?, seq, size, etag, created, modified, sha256, digests, attributes, blob "
+                "FROM objects WHERE key = 'key/0001'",
+                (key,),
+            )
+            connection.execute(f"UPDATE objects SET {wrong} WHERE key = ?", (key,))  # noqa: S608  written above
+    _overwrite(root, 1)
+    list(check(root, repair=True))
+    assert _contents(root) == BODIES
 
 
 def test_bodies_on_a_lost_page_come_from_the_backup(root: Path) -> None:
