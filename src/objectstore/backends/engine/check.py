@@ -7,7 +7,7 @@ what seems missing is looked for again. Only what nothing refers to is ever remo
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -51,14 +51,25 @@ class Finding:
         """Whether stored data is gone or damaged; else there is only too much of something."""
         return self.kind in _LOST
 
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.name}: {self.message}"
 
-def check(path: Path, *, deep: bool = False, repair: bool = False, backup: Path | None = None) -> Iterator[Finding]:
+
+def check(
+    path: Path,
+    *,
+    deep: bool = False,
+    repair: bool = False,
+    backup: Path | None = None,
+    step: Callable[[str], None] = steps.no_step,
+) -> Iterator[Finding]:
     """What is wrong in the data directory `path`: nothing, when all is well.
 
     `deep` reads every body and compares digests. `repair` removes what nothing refers to, and
     brings back from `backup` what is lost and in it, byte for byte; what is lost else stays as it is found. With nobody
     having the store open it also makes a sound index of a damaged one, and accepts one that ends before what was
-    acknowledged, so that the store can be opened again: bodies that no row names then are kept in `lost`.
+    acknowledged, so that the store can be opened again: bodies that no row names then are kept in `lost`, and so is
+    what it tells of that. A repair that was cut short, at whatever moment, is done again by the next one.
 
     Raises:
         ConfigurationError: it is no data directory, or of a newer format, or `backup` is no backup.
@@ -69,19 +80,24 @@ def check(path: Path, *, deep: bool = False, repair: bool = False, backup: Path 
     try:
         with ExitStack() as opened:
             source = None if backup is None else opened.enter_context(mending.donor(backup))
-            yield from examine(directory, deep=deep, repair=repair, source=source)
+            yield from examine(directory, deep=deep, repair=repair, source=source, step=step)
     except (OSError, sqlite3.Error) as error:
         raise translate(error) from error
 
 
 def examine(
-    directory: Directory, *, deep: bool = False, repair: bool = False, source: Donor | None = None
+    directory: Directory,
+    *,
+    deep: bool = False,
+    repair: bool = False,
+    source: Donor | None = None,
+    step: Callable[[str], None] = steps.no_step,
 ) -> Iterator[Finding]:
     """`check`, of a directory that is known to be one, even if it does not say so yet."""
     try:
         _check_log(directory)
         damage = list(_damage(directory, deep=deep))
-        rebuilt = _rebuilt(directory, source) if damage and repair else None
+        rebuilt = _rebuilt(directory, source, step) if damage and repair else None
         if rebuilt is not None:
             yield from (replace(finding, repaired=True) for finding in damage)
             yield from rebuilt
@@ -92,7 +108,7 @@ def examine(
             return
         behind = _behind(directory)
         if behind is not None:
-            accepted, findings = _settle_behind(directory, behind, repair=repair)
+            accepted, findings = _settle_behind(directory, behind, step, repair=repair)
             yield from findings
             if not accepted:
                 yield from _what_is_left_to_tell(directory, deep=deep)
@@ -129,12 +145,12 @@ def _damage(directory: Directory, *, deep: bool) -> Iterator[Finding]:
         yield Finding(kind="damaged-index", name=name, message=str(error))
 
 
-def _rebuilt(directory: Directory, source: Donor | None) -> list[Finding] | None:
+def _rebuilt(directory: Directory, source: Donor | None, step: Callable[[str], None]) -> list[Finding] | None:
     """What is lost, and what is known of it, with a sound index in the place of the damaged one. None: it is in use."""
     with directory.opening():
         if rescue.in_use(directory):
             return None
-        told = rebuilding.rebuild(directory, source)
+        told = rebuilding.rebuild(directory, source, step)
         index = str(directory.index)
         found = [
             Finding(kind="damaged-index", name=index, message=f"{gap}: what was there is lost") for gap in told.gaps
@@ -146,10 +162,10 @@ def _rebuilt(directory: Directory, source: Donor | None) -> list[Finding] | None
             message = "its row is made anew of its file: etag, times and attributes are lost"
             found.append(Finding(kind="damaged-index", name=key, message=message))
         found += [Finding(kind="orphan-body", name=index, message=f"kept in lost: {body}") for body in told.kept]
-        with closing(schema.open_for_reading(directory.index)) as connection:
-            for body in list(rescue.nameless(directory, Index(connection))):
-                rescue.keep(directory, body)
-                found.append(_nameless(body, f"kept in {directory.lost.name}: "))
+        found += [_nameless(body, f"kept in {directory.lost.name}: ") for body in told.nameless]
+        rescue.record(directory, map(str, found))
+        step(steps.AFTER_RECORD)
+        rebuilding.put_in_place(directory, told, step)
     return found
 
 
@@ -170,7 +186,9 @@ def _behind(directory: Directory) -> Finding | None:
     return Finding(kind="lost-changes", name=str(directory.index), message=message)
 
 
-def _settle_behind(directory: Directory, behind: Finding, *, repair: bool) -> tuple[bool, list[Finding]]:
+def _settle_behind(
+    directory: Directory, behind: Finding, step: Callable[[str], None], *, repair: bool
+) -> tuple[bool, list[Finding]]:
     """Whether the loss is accepted now, and what is known of it. Nothing is removed."""
     with directory.opening(), closing(schema.open_for_reading(directory.index)) as connection:
         index = Index(connection)
@@ -180,10 +198,17 @@ def _settle_behind(directory: Directory, behind: Finding, *, repair: bool) -> tu
         if rescue.in_use(directory):
             return False, [_in_use(behind)]
         found = [replace(behind, message=f"{behind.message}; accepted, so that the store can be opened")]
-        for body in rescue.nameless(directory, index):
+        bodies = list(rescue.nameless(directory, index))
+        found += [_nameless(body, f"kept in {directory.lost.name}: ") for body in bodies]
+        rescue.record(directory, map(str, found))
+        step(steps.AFTER_RECORD)
+        for body in bodies:
             rescue.keep(directory, body)
-            found.append(_nameless(body, f"kept in {directory.lost.name}: "))
+            step(steps.AFTER_KEEP)
         highwater.accept(directory.highwater, index.last_seq())
+        step(steps.AFTER_ACCEPT)
+        for body in bodies:
+            body.path.unlink()
     return True, found
 
 

@@ -1,7 +1,8 @@
 """Making a sound index of a damaged one, of what stands on its sound pages, of the files of bodies, and of a backup.
 
 The new index is written beside the old one and takes its place by rename; the old one stays in DATA/lost. So a
-repair that is cut short is begun again. What has no name any more goes to DATA/lost, too.
+repair that is cut short is begun again, of the same damaged index. What has no name any more goes to DATA/lost, and
+what is to be told to DATA/lost/report.txt, before the new index takes its place: a sound one is not looked at so.
 
 A row is lost with its page. Of an object whose body is a file there is a second entry, by the file, mostly on
 another page: then key, size and digest are known again, and etag, times and attributes are new. Other keys are lost
@@ -13,16 +14,20 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
 from typing import Final, TypeGuard
 
-from objectstore.backends.engine import highwater, schema
-from objectstore.backends.engine.directory import FILE_MODE, Directory, make_folder, sync_folder
+from objectstore.backends.engine import highwater, rescue, schema, steps
+from objectstore.backends.engine.directory import Directory, make_folder, sync_folder
 from objectstore.backends.engine.etags import Etags
+from objectstore.backends.engine.index import Index
 from objectstore.backends.engine.mending import Donor
 from objectstore.backends.engine.pages import Page, Value, pages
+from objectstore.backends.engine.rescue import Nameless
 from objectstore.backends.engine.rows import PartRow, Row, UploadRow
 from objectstore.backends.engine.stored import Gap, digest_of
 
@@ -41,6 +46,7 @@ _OTHERS: Final = {  # the columns are ours
 _NAMELESS_BODIES: Final = """
     SELECT seq, data FROM bodies WHERE seq NOT IN (SELECT seq FROM objects) AND seq NOT IN (SELECT seq FROM parts)"""
 _DIGEST: Final = 32  # bytes
+_ASIDE: Final = "index.rebuilt"
 
 
 @dataclass(slots=True)
@@ -51,13 +57,14 @@ class Rebuilt:
     from_files: list[str] = field(default_factory=list)  # keys whose etag, times and attributes are new
     from_backup: list[str] = field(default_factory=list)  # keys as the backup has them
     kept: list[str] = field(default_factory=list)  # bodies in DATA/lost that have no name: size and digest
+    nameless: Sequence[Nameless] = ()  # large ones, which are still to be kept
 
 
-def rebuild(directory: Directory, source: Donor | None) -> Rebuilt:
-    """Put a sound index in the place of the damaged one. While nobody has the store open.
+def rebuild(directory: Directory, source: Donor | None, step: Callable[[str], None]) -> Rebuilt:
+    """Make a sound index beside the damaged one. While nobody has the store open, and until it is put in its place.
 
     Raises:
-        sqlite3.Error, OSError: it cannot be written; the damaged one stays.
+        sqlite3.Error, OSError: it cannot be written.
     """
     # What is in the log goes along, if SQLite still knows where it belongs.
     with (
@@ -65,17 +72,48 @@ def rebuild(directory: Directory, source: Donor | None) -> Rebuilt:
         closing(schema.open_for_writing(directory.index, "full")) as damaged,
     ):
         damaged.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    aside = directory.root / "index.rebuilt"
+    step(steps.AFTER_OLD_LOG)
+    aside = directory.root / _ASIDE
     for leftover in directory.root.glob(f"{aside.name}*"):
         leftover.unlink()  # of a repair that was cut short
     schema.create(aside)
+    step(steps.AFTER_EMPTY_INDEX)
     with closing(schema.open_for_writing(aside, "full")) as connection:
         connection.execute("BEGIN IMMEDIATE")
         rebuilding = _Rebuilding(directory, connection, source)
         rebuilding.run()
         connection.execute("COMMIT")
-    _replace(directory)
+        rebuilding.told.nameless = list(rescue.nameless(directory, Index(connection)))
+        # Only the file itself will be renamed. Closing does the same, but does not tell when it fails.
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    step(steps.AFTER_ROWS)
     return rebuilding.told
+
+
+def put_in_place(directory: Directory, told: Rebuilt, step: Callable[[str], None]) -> None:
+    """Let the sound index take the place of the damaged one. Raises OSError."""
+    for body in told.nameless:
+        rescue.keep(directory, body)
+        step(steps.AFTER_KEEP)
+    make_folder(directory.lost)
+    place = _place(directory)
+    for suffix in ("", "-wal"):
+        old, kept = Path(f"{directory.index}{suffix}"), Path(f"{place}{suffix}")
+        if old.exists() and not (kept.exists() and kept.samefile(old)):
+            kept.hardlink_to(old)
+    sync_folder(directory.lost)
+    step(steps.AFTER_ASIDE)
+    # The old log goes first: it must never be taken for that of the new index.
+    for suffix in ("-wal", "-shm"):
+        Path(f"{directory.index}{suffix}").unlink(missing_ok=True)
+    sync_folder(directory.root)
+    step(steps.AFTER_UNLOG)
+    (directory.root / _ASIDE).replace(directory.index)
+    sync_folder(directory.root)
+    step(steps.AFTER_EXCHANGE)
+    # Not before: until here a repair that is cut short has changed nothing of what the damaged index names.
+    for body in told.nameless:
+        body.path.unlink()
 
 
 class _Rebuilding:
@@ -138,10 +176,7 @@ class _Rebuilding:
     def _keep_nameless(self) -> None:
         bodies = self._connection.execute(_NAMELESS_BODIES).fetchall()
         for seq, data in bodies:
-            make_folder(self._directory.lost)
-            place = self._directory.lost / f"{seq}.body"
-            place.touch(FILE_MODE)
-            place.write_bytes(data)
+            place = rescue.write(self._directory, f"{seq}.body", data)
             self.told.kept.append(f"{place.name}: {len(data)} bytes, SHA-256 {hashlib.sha256(data).hexdigest()}")
         self._connection.executemany("DELETE FROM bodies WHERE seq = ?", [(seq,) for seq, _ in bodies])
 
@@ -198,23 +233,12 @@ def _table_of(row: tuple[Value, ...]) -> str | None:
 
 
 def _log_is_left(directory: Directory) -> bool:
-    """Whether there are changes in the log that did not come along."""
-    with suppress(FileNotFoundError):
-        return directory.log.stat().st_size > 0
-    return False
+    """Whether there are changes in the log that did not come along; a repair that was cut short may have moved it."""
+    logs = (directory.log, Path(f"{_place(directory)}-wal"))
+    return any(log.exists() and log.stat().st_size > 0 for log in logs)
 
 
-def _replace(directory: Directory) -> None:
-    """The old log goes first: it must never be taken for that of the new index."""
-    make_folder(directory.lost)
-    number = sum(1 for _ in directory.lost.glob("index-*"))
-    for suffix in ("", "-wal"):
-        with suppress(FileNotFoundError):
-            os.link(f"{directory.index}{suffix}", directory.lost / f"index-{number}.sqlite3{suffix}")
-    sync_folder(directory.lost)
-    for suffix in ("-wal", "-shm"):
-        with suppress(FileNotFoundError):
-            os.unlink(f"{directory.index}{suffix}")  # noqa: PTH108  the name is no Path
-    sync_folder(directory.root)
-    (directory.root / "index.rebuilt").replace(directory.index)
-    sync_folder(directory.root)
+def _place(directory: Directory) -> Path:
+    """Where the damaged index is kept: where a repair that was cut short has kept it already, or where nothing is."""
+    places = (directory.lost / f"index-{number}.sqlite3" for number in count())
+    return next(place for place in places if not place.exists() or place.samefile(directory.index))

@@ -7,13 +7,15 @@ it goes to DATA/lost under its name instead of being removed, and what is known 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from objectstore.backends.engine.directory import Directory, make_folder, sync_folder, try_lock
+from objectstore.backends.engine.directory import FILE_MODE, Directory, make_folder, sync_folder, try_lock
 from objectstore.backends.engine.index import Index
 from objectstore.backends.engine.stored import digest_of
+
+REPORT: Final = "report.txt"
 
 
 class Nameless(NamedTuple):
@@ -39,11 +41,39 @@ def nameless(directory: Directory, index: Index) -> Iterator[Nameless]:
 
 
 def keep(directory: Directory, body: Nameless) -> None:
-    """Move the file to DATA/lost, durably. Raises OSError."""
+    """Give the file a second name in DATA/lost, durably; it loses the first when the repair is done. Raises OSError."""
     make_folder(directory.lost)
-    body.path.rename(directory.lost / body.path.name)
+    kept = directory.lost / body.path.name
+    if not kept.exists():
+        kept.hardlink_to(body.path)
     sync_folder(directory.lost)
-    sync_folder(body.path.parent)
+
+
+def write(directory: Directory, name: str, data: bytes) -> Path:
+    """Make a file of that name in DATA/lost, or again, durably. Raises OSError."""
+    make_folder(directory.lost)
+    path = directory.lost / name
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    sync_folder(directory.lost)
+    return path
+
+
+def record(directory: Directory, told: Iterable[str]) -> None:
+    """Add lines to DATA/lost/report.txt, durably: who dies before it tells of a loss leaves nothing else that does.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    make_folder(directory.lost)
+    fd = os.open(directory.lost / REPORT, os.O_WRONLY | os.O_CREAT | os.O_APPEND, FILE_MODE)
+    with os.fdopen(fd, "w", encoding="utf-8", errors="backslashreplace") as file:
+        file.writelines(f"{line}\n" for line in told)
+        file.flush()
+        os.fsync(file.fileno())
+    sync_folder(directory.lost)
 
 
 def in_use(directory: Directory) -> bool:

@@ -57,6 +57,29 @@ ALL_OF_BACKUP: Final = (
     AFTER_OLD_BLOBS,
 )
 
+# Of a repair that makes a sound index of a damaged one, or accepts one that ends too early (`check.py`).
+AFTER_OLD_LOG: Final = "after_old_log"  # what is in the log of the damaged index is in it, if SQLite could do that
+AFTER_EMPTY_INDEX: Final = "after_empty_index"  # an empty one is beside it
+AFTER_ROWS: Final = "after_rows"  # what was found is in that one, and on disk
+AFTER_RECORD: Final = "after_record"  # what is about to be told is on disk
+AFTER_KEEP: Final = "after_keep"  # one more body that no row names is in DATA/lost, too
+AFTER_ASIDE: Final = "after_aside"  # the damaged index has a second name there, and its log, too
+AFTER_UNLOG: Final = "after_unlog"  # the log has only that one
+AFTER_EXCHANGE: Final = "after_exchange"  # the sound index is in the place of the damaged one
+AFTER_ACCEPT: Final = "after_accept"  # the index that ends too early is one that may be opened
+
+ALL_OF_REPAIR: Final = (
+    AFTER_OLD_LOG,
+    AFTER_EMPTY_INDEX,
+    AFTER_ROWS,
+    AFTER_RECORD,
+    AFTER_KEEP,
+    AFTER_ASIDE,
+    AFTER_UNLOG,
+    AFTER_EXCHANGE,
+    AFTER_ACCEPT,
+)
+
 BEFORE_FORMAT: Final = "before_format"  # everything is restored, and the folder is no data directory yet
 
 
