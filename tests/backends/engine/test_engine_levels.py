@@ -225,12 +225,12 @@ def test_of_much_garbage_the_size_is_estimated_by_some(
     monkeypatch.setattr(module, "_LOOKED_AT", 3)
     waiting(directory, database, "00", 10)
     waiting(directory, database, "01", 20)
-    waiting(directory, database, "02", 33)
-    assert levels(Survey(directory))["engine_garbage_bytes"] == 63
+    waiting(directory, database, "02", 34)
+    assert levels(Survey(directory))["engine_garbage_bytes"] == 64
     waiting(directory, database, "03", 1000)
     waiting(directory, database, "04", 1000)
     found = levels(Survey(directory))
-    assert (found["engine_garbage_files"], found["engine_garbage_bytes"]) == (5, 63 * 5 // 3)
+    assert (found["engine_garbage_files"], found["engine_garbage_bytes"]) == (5, 64 * 5 // 3)
 
 
 def test_objects_are_counted_again_after_a_hundred_times_as_long_as_it_took(

@@ -67,6 +67,7 @@ def test_a_mark_is_28_bytes_that_other_releases_read(path: Path, boot: Path) -> 
     [
         (packed(7, 9, BOOT_NUMBER), 9),
         (packed(7, 9, BOOT_NUMBER + 1), 7),
+        (packed(0, 9, BOOT_NUMBER + 1), 0),
         (packed(7, 9, 0), 9),
         (packed(9, 7, 0), 9),
         (packed(7, 9, 0) + b"more", 9),

@@ -54,18 +54,18 @@ def test_objects_come_in_the_order_of_their_keys(
     database: sqlite3.Connection, bodies: Bodies, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stored, "_AT_ONCE", 2)
-    for seq, key in enumerate(["c", "a", "a\0", "b", "ab"], start=1):
+    for seq, key in enumerate(["c", "a", "a\0", "b", "a\0\0"], start=1):
         inline(database, key, seq)
     inline(database, "empty", 6, None, 0)
     inline(database, "gone", 7, None)
     database.execute("INSERT INTO objects VALUES ('large', 8, 9, 'e', 0, 0, ?, NULL, NULL, 'b1')", (SHA256,))
     found = list(bodies.objects())
-    assert [one.name for one in found] == ["a", "a\0", "ab", "b", "c", "empty", "gone", "large"]
+    assert [one.name for one in found] == ["a", "a\0", "a\0\0", "b", "c", "empty", "gone", "large"]
     assert found[0] == Stored("a", len(BODY), SHA256, None, 2, len(BODY), readable=True, part=False)
     assert [one.inline_size for one in found[-3:]] == [None, None, None]
     assert found[-1] == Stored("large", 9, SHA256, "b1", 8, None)
-    assert [one.name for one in bodies.objects("a")] == ["a\0", "ab", "b", "c", "empty", "gone", "large"]
-    assert [one.name for one in bodies.objects("aa")] == ["ab", "b", "c", "empty", "gone", "large"]
+    assert [one.name for one in bodies.objects("a")] == ["a\0", "a\0\0", "b", "c", "empty", "gone", "large"]
+    assert [one.name for one in bodies.objects("aa")] == ["b", "c", "empty", "gone", "large"]
     assert list(bodies.objects("large")) == []
     assert [one.name for one in bodies.objects("")] == [one.name for one in found]
     assert bodies.gaps == []
@@ -235,12 +235,12 @@ def test_damage_among_the_rows_is_stepped_over(
         assert {one.inline_size for one in bodies.objects()} == {len(BODY)}
     gap = bodies.gaps[0]
     assert bodies.gaps == [gap, gap], "once each time it is listed"
-    assert (gap.after == "", gap.before is None) == (broken == [0], broken == [99])
+    assert (gap.after, gap.before is None) == ("" if broken == [0] else KEYS[KEYS.index(lost[0]) - 1], broken == [99])
     assert found == [key for key in KEYS if key <= gap.after or (gap.before is not None and key >= gap.before)]
     between = KEYS[KEYS.index(lost[0]) : KEYS.index(lost[-1]) + 1]
     assert not set(between) & set(found)
     # What stands on an upper page right beside the damage may be lost with it.
-    assert len(set(KEYS) - set(between) - set(found)) <= 2
+    assert len(set(KEYS) - set(between) - set(found)) <= 1
 
 
 def test_what_is_read_of_damaged_bodies_says_which_can_be(directory: Directory, database: sqlite3.Connection) -> None:
