@@ -118,7 +118,7 @@ def add_token(file: Path, name: str, *, scopes: Iterable[str] = SCOPES, prefixes
 
 
 def wait_until_healthy(process: subprocess.Popen[bytes], port: int) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120  # it is of no use to give up a server early: one that fails to start ends
     while time.monotonic() < deadline:
         assert process.poll() is None, f"the server ended with {process.returncode}"
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1) as probe:

@@ -129,7 +129,7 @@ def _serve(line: str, folder: Path, programs: Path, port: int) -> str:
     try:
         wait_until_healthy(process, port)
         os.killpg(process.pid, signal.SIGTERM)
-        told, _ = process.communicate(timeout=30)
+        told, _ = process.communicate(timeout=60)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

@@ -141,7 +141,7 @@ def token_with(server: Served, file: Path, name: str, *options: str) -> str:
     answer = invoke("token", "add", name, "--ttl", "1", "--file", str(file), *options)
     assert answer.returncode == 0, answer
     token = answer.stdout.decode().strip()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while invoke("usage", env=server.environment() | {"OBJECTSTORE_TOKEN": token}).returncode == exits.DENIED:
         assert time.monotonic() < deadline
     return token

@@ -62,7 +62,7 @@ def refused(answer: Answer, code: str = "invalid_link") -> None:
 
 
 def until(condition: Any) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
