@@ -1,19 +1,25 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 
 import pytest
 
 from peer import Server, running
 
 
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Server]]:
+    """Each kind of server is started once: whoever runs the tests by modules changes between them in each module."""
+    with ExitStack() as stack:
+        yield cache(lambda kind: stack.enter_context(running(tmp_path_factory.mktemp(kind), kind)))
+
+
 @pytest.fixture(scope="session", params=["uvicorn", "granian"])
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(request: pytest.FixtureRequest, servers: Callable[[str], Server]) -> Server:
     """A real server on the engine; tests keep apart by their keys."""
-    folder: Path = tmp_path_factory.mktemp(request.param)
-    with running(folder, request.param) as running_server:
-        yield running_server
+    return servers(request.param)
 
 
 @pytest.fixture
