@@ -19,7 +19,7 @@ from objectstore.values import ListQuery, Part
 
 SMALL = b"a small body"
 LARGE = bytes(range(256)) * 1200  # above the inline limit, not above what is written at once
-HUGE = bytes(range(255)) * 4000  # written in several blocks
+HUGE = bytes(range(255)) * 8000  # written in several blocks
 CRASHED = 77
 
 Act: TypeAlias = Callable[[EngineBackend], Awaitable[None]]

@@ -12,11 +12,13 @@ import pytest
 from objectstore.backends.engine import steps
 from objectstore.backends.engine.backend import EngineBackend
 
-BLOCK = bytes(128 * 1024)
+PIECE = bytes(128 * 1024)
 
 
-@pytest.mark.parametrize(("uploads", "expected"), [(8, [2] * 8), (12, [2] * 8 + [1] * 4)])
-def test_of_few_uploads_two_blocks_are_held_and_of_many_one(tmp_path: Path, uploads: int, expected: list[int]) -> None:
+@pytest.mark.parametrize(("uploads", "expected"), [(8, [8] * 8), (12, [8] * 8 + [1] * 4)])
+def test_of_few_uploads_two_blocks_are_held_and_of_many_one_smaller(
+    tmp_path: Path, uploads: int, expected: list[int]
+) -> None:
     written = threading.Event()
 
     def step(name: str) -> None:
@@ -27,9 +29,9 @@ def test_of_few_uploads_two_blocks_are_held_and_of_many_one(tmp_path: Path, uplo
         taken = [0] * uploads
 
         async def body(number: int) -> AsyncIterator[bytes]:
-            for _ in range(4):
+            for _ in range(12):
                 taken[number] += 1
-                yield BLOCK
+                yield PIECE
 
         async with EngineBackend(tmp_path, step=step) as backend:
             puts = [asyncio.create_task(backend.put(f"{number}", body(number))) for number in range(uploads)]
@@ -39,6 +41,6 @@ def test_of_few_uploads_two_blocks_are_held_and_of_many_one(tmp_path: Path, uplo
                 assert taken == expected
             finally:
                 written.set()
-            assert {(await put).size for put in puts} == {4 * len(BLOCK)}
+            assert {(await put).size for put in puts} == {12 * len(PIECE)}
 
     asyncio.run(use())

@@ -1,7 +1,8 @@
 """Taking bodies in: small ones to memory, larger ones to a blob, hashed and written off the loop.
 
-While a thread hashes and writes one block, the next is read from the body, so that both cores work. An
-upload holds two blocks at most; when there are so many that the cores have work without that, one.
+While a thread hashes and writes what has come, more is read from the body, so that both cores work: a few blocks ahead,
+so that neither has to wake the other for each. When there are so many uploads that the cores have work without that,
+each holds one block, and a smaller one.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import threading
 from collections.abc import AsyncIterable, Mapping
 from concurrent.futures import CancelledError, Executor, Future
 from typing import Any, Final, TypeVar
@@ -22,8 +24,11 @@ from objectstore.errors import IncompleteBody
 from objectstore.values import Body as Incoming
 from objectstore.values import PutOptions
 
-_BLOCK: Final = 128 * 1024  # bytes handed to a thread at once; each upload holds a few
+_BLOCK: Final = 256 * 1024  # bytes handed to a thread at once
+_SMALL_BLOCK: Final = 128 * 1024  # when there are more than a few uploads
+_MOST: Final = 1024 * 1024  # bytes that wait to be written; more is read when half of them are
 _FEW: Final = 8  # uploads at once
+_PIECE: Final = 16 * 1024  # bytes: pieces that are smaller on average are joined, to be hashed and written at once
 
 Result = TypeVar("Result")
 
@@ -103,7 +108,6 @@ class Intake:
         writing = _Writing(self._blobs, self._executor, algorithms | expected.keys())
         held: list[bytes] = []
         holding = received = 0
-        limit = max(_BLOCK, self._inline_limit + 1)
         self._streams += 1
         try:
             async for chunk in body:
@@ -112,11 +116,13 @@ class Intake:
                     break
                 held.append(chunk)
                 holding += len(chunk)
-                if holding >= limit:
-                    await writing.write(held)
+                if holding > self._inline_limit and holding >= (_BLOCK if self._streams <= _FEW else _SMALL_BLOCK):
+                    writing.write(held, holding)
                     held, holding = [], 0
                     if self._streams > _FEW:
-                        await writing.written()
+                        await writing.until(0)
+                    elif writing.unwritten >= _MOST:
+                        await writing.until(_MOST // 2)
         except BaseException as error:
             await writing.abandon(error)
             raise
@@ -140,22 +146,49 @@ class Intake:
 
 
 class _Writing:
-    """One blob being written by threads, one block after the other."""
+    """One blob being written by a thread, which goes on for as long as there is something to write."""
 
     def __init__(self, blobs: Blobs, executor: Executor, algorithms: frozenset[str]) -> None:
+        self.unwritten = 0  # bytes
         self._blobs = blobs
         self._executor = executor
         self._digester = Digester(algorithms)
         self._blob: StagedBlob | None = None
+        self._loop = asyncio.get_running_loop()
         self._under_way: Future[Any] | None = None
+        # What follows is the loop's and the thread's.
+        self._lock = threading.Lock()
+        self._queue: list[bytes] = []
+        self._busy = False  # whether the thread will look at the queue again
+        self._error: Exception | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._enough = 0  # unwritten bytes that it waits for
 
-    async def write(self, chunks: list[bytes]) -> None:
-        """Start writing a block, once the one before is written."""
-        await self.written()
-        self._under_way = self._executor.submit(self._write, chunks)
+    def write(self, chunks: list[bytes], size: int) -> None:
+        """Have chunks of `size` bytes written, after those before."""
+        with self._lock:
+            self._queue += chunks
+            self.unwritten += size
+            start, self._busy = not self._busy, True
+        if start:
+            self._under_way = self._executor.submit(self._work)
+
+    async def until(self, most: int) -> None:
+        """When no more than so many bytes are unwritten. Raises StorageFull, Unavailable."""
+        waiter = None
+        with self._lock:
+            if self.unwritten > most and self._error is None:
+                waiter = self._waiter = self._loop.create_future()
+                self._enough = most
+        if waiter is not None:
+            await waiter
+        if isinstance(self._error, OSError):
+            raise translate(self._error) from self._error
+        if self._error is not None:
+            raise self._error
 
     async def finish(self, chunks: list[bytes], expected: Mapping[str, bytes]) -> tuple[StagedBlob, dict[str, bytes]]:
-        await self.written()
+        await self.until(0)
         finishing = self._executor.submit(self._finish, chunks, expected)
         self._under_way = finishing
         try:
@@ -165,26 +198,46 @@ class _Writing:
 
     async def abandon(self, reason: BaseException) -> None:
         """Give up, after what is under way. After an error the file is gone when this ends."""
+        with self._lock:
+            self._queue = []
         abandoning = self._executor.submit(self._abandon, self._under_way)
         if isinstance(reason, Exception):
             # Who is cancelled, or closed in the middle, is not to be held up.
             await asyncio.shield(asyncio.wrap_future(abandoning))
 
-    async def written(self) -> None:
-        """When the block that is under way is. Raises StorageFull, Unavailable."""
-        if self._under_way is None:
-            return
-        try:
-            await asyncio.wrap_future(self._under_way)
-        except OSError as error:
-            raise translate(error) from error
+    def _work(self) -> None:
+        while chunks := self._next():
+            try:
+                self._write(chunks)
+            except Exception as error:  # noqa: BLE001  whatever it is, who waits for it is to see it
+                self._wrote(0, error)
+                return
+
+    def _next(self) -> list[bytes]:
+        with self._lock:
+            chunks, self._queue = self._queue, []
+            self._busy = bool(chunks)
+        return chunks
 
     def _write(self, chunks: list[bytes]) -> None:
         if self._blob is None:
             self._blob = self._blobs.create()
-        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        self._digester.update(data)
-        self._blob.write(data)
+        for data in _fewer(chunks):
+            self._digester.update(data)
+            self._blob.write(data)
+            self._wrote(len(data))
+
+    def _wrote(self, size: int, error: Exception | None = None) -> None:
+        with self._lock:
+            self.unwritten -= size
+            self._error = error
+            waiter = self._waiter
+            if waiter is None or (self.unwritten > self._enough and error is None):
+                return
+            self._waiter = None
+        # A loop that is closed already has nobody left who waits.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(_tell, waiter)
 
     def _finish(self, chunks: list[bytes], expected: Mapping[str, bytes]) -> tuple[StagedBlob, dict[str, bytes]]:
         self._write(chunks)
@@ -201,6 +254,16 @@ class _Writing:
                 under_way.exception()
         if self._blob is not None:
             _settle(self._blob, committed=False)
+
+
+def _tell(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+def _fewer(chunks: list[bytes]) -> list[bytes]:
+    """The same bytes, in one piece when the pieces are small: large ones are not copied."""
+    return chunks if sum(map(len, chunks)) >= len(chunks) * _PIECE else [b"".join(chunks)]
 
 
 def _in_hand(data: bytes, expected: Mapping[str, bytes], algorithms: frozenset[str]) -> Taken:
