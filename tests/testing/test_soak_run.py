@@ -22,19 +22,8 @@ BROKEN = (sys.executable, str(Path(__file__).with_name("broken_server.py")))
 def test_a_sound_server_passes(server: str, tmp_path: Path) -> None:
     folder = tmp_path / "soak"
     command = [sys.executable, "-m", "objectstore", "soak", "--seconds", "6", "--idle", "200", "--active", "20"]
-    command += [
-        "--server",
-        server,
-        "--clients",
-        "1",
-        "--idle-timeout",
-        "2",
-        "--seed",
-        "1",
-        "--data",
-        str(folder),
-        "--json",
-    ]
+    command += ["--restart-at", "3", "--server", server, "--clients", "1", "--idle-timeout", "2", "--seed", "1"]
+    command += ["--data", str(folder), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
     assert done.returncode == 0, (done.stdout, done.stderr)
     told = json.loads(done.stdout)

@@ -68,7 +68,7 @@ def soak(
             "--restart-at",
             metavar="SECONDS",
             min=0,
-            show_default="in the middle",
+            show_default="after a quarter",
             help="When it is ended by SIGTERM and started again; 0: never.",
         ),
     ] = None,
@@ -87,8 +87,8 @@ def soak(
     """Use a server of its own for a while, with very many connections, and check every answer and what it takes.
 
     It starts `objectstore serve` on a folder of its own. Clients write, read, delete and list, and compare every
-    byte; idle connections are held; in the middle the server is ended by SIGTERM and started again, and nothing may
-    be lost by that. Memory, open files and tasks are watched. When something is wrong the exit code is 1, and the
+    byte; idle connections are held; under load the server is ended by SIGTERM and started again, and nothing may be
+    lost by that. Memory, open files and tasks are watched. When something is wrong the exit code is 1, and the
     folder is kept with a report in it.
     """
     out = Output(json=json, quiet=quiet)
@@ -109,7 +109,8 @@ def soak(
                 clients=clients,
                 workers=workers,
                 server=server,
-                restart_at=None if restart_at == 0 else seconds / 2 if restart_at is None else restart_at,
+                # Early, so that the life after it is long enough to tell how memory goes when the server is warm.
+                restart_at=None if restart_at == 0 else seconds / 4 if restart_at is None else restart_at,
                 most=active // 2 if most is None else most,
                 idle_timeout=idle_timeout,
             )

@@ -1,4 +1,4 @@
-"""A run: a server, clients that use it, a restart in the middle, and a look at what is left when they have gone."""
+"""A run: a server, clients that use it, a restart under load, and a look at what is left when they have gone."""
 
 from __future__ import annotations
 
