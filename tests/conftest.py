@@ -20,6 +20,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Tests start hundreds of programs of ours: with this set, each would compile once more all that it imports.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# What is installed for a test is imported once, and little of it: pip is not to compile it all, which it wants said so.
+os.environ["PIP_NO_COMPILE"] = "no"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
