@@ -22,7 +22,9 @@ from objectstore.ratelimit.addresses import client_address, parse_networks
 from objectstore.server.bodies import parse_body
 from objectstore.server.listing import MAX_LIMIT, parse_query
 from objectstore.server.observation.requestid import MOST, is_sane
+from objectstore.wire import conditions as condition_fields
 from objectstore.wire import headers, records
+from objectstore.wire import ranges as range_fields
 from objectstore.wire.paths import key_of, object_path, quote_key, unquote_key
 
 _TRUSTED = parse_networks("10.0.0.0/8, ::1, 192.0.2.1")
@@ -42,29 +44,29 @@ def keys(data: bytes) -> None:
 
 
 def ranges(data: bytes) -> None:
-    found = headers.parse_ranges(data)
-    holds(len(found) <= headers.MAX_RANGES)
+    found = range_fields.parse_ranges(data)
+    holds(len(found) <= range_fields.MAX_RANGES)
     for one in found:
-        holds(headers.parse_ranges(headers.format_range(one)) == (one,), one)
+        holds(range_fields.parse_ranges(range_fields.format_range(one)) == (one,), one)
     for size in (0, 1, 1000, 2**62):
         spans = attempt(lambda size=size: resolve_all(found, size), InvalidRange) or ()  # type: ignore[misc]
         holds(all(0 <= start < stop <= size for start, stop in spans), spans)
         holds(sum(stop - start for start, stop in spans) <= size, spans)
-    span = attempt(lambda: headers.parse_content_range(data), BadRequest)
+    span = attempt(lambda: range_fields.parse_content_range(data), BadRequest)
     if span is not None:
-        holds(headers.parse_content_range(headers.format_content_range(*span)) == span)
+        holds(range_fields.parse_content_range(range_fields.format_content_range(*span)) == span)
 
 
 def conditions(data: bytes) -> None:
-    headers.parse_if_range(data)
+    condition_fields.parse_if_range(data)
     time = headers.parse_http_date(data)
     if time is not None:
         holds(headers.parse_http_date(headers.http_date(time)) == time.replace(microsecond=0), time)
     for strong in (True, False):
-        tags = attempt(lambda strong=strong: headers.parse_etags(data, strong=strong), BadRequest)  # type: ignore[misc]
+        tags = attempt(lambda strong=strong: condition_fields.parse_etags(data, strong=strong), BadRequest)  # type: ignore[misc]
         for tag in () if tags is None or tags == "*" else tags:
-            holds(headers.parse_etags(headers.format_etag(tag), strong=strong) == (tag,), tag)
-    attempt(lambda: headers.parse_conditions({b"if-match": data, b"if-modified-since": data}), BadRequest)
+            holds(condition_fields.parse_etags(headers.format_etag(tag), strong=strong) == (tag,), tag)
+    attempt(lambda: condition_fields.parse_conditions({b"if-match": data, b"if-modified-since": data}), BadRequest)
 
 
 def fields(data: bytes) -> None:

@@ -13,7 +13,8 @@ from queue import SimpleQueue
 
 from objectstore.core.digests import digests_of
 from objectstore.values import Attributes, ObjectInfo
-from objectstore.wire.headers import format_content_range, format_info
+from objectstore.wire.headers import format_info
+from objectstore.wire.ranges import format_content_range
 from objectstore.wire.records import dump, parse_time, record
 
 TIME = parse_time("2024-05-06T07:08:09Z")

@@ -15,7 +15,8 @@ from objectstore import AsyncRestStore, ByteRange, Corrupted, Forbidden, From, R
 from objectstore.client.drivers import AsyncDriver, Driver
 from objectstore.client.site import parse_site
 from objectstore.client.transport import AsyncOutgoing, Outgoing
-from objectstore.wire.headers import FieldList, Fields, format_content_range, format_info
+from objectstore.wire.headers import FieldList, Fields, format_info
+from objectstore.wire.ranges import format_content_range
 from objectstore.wire.retries import Retries
 
 DATA = b"0123456789"

@@ -11,15 +11,8 @@ from hypothesis import strategies as st
 
 from objectstore.errors import BadRequest
 from objectstore.values import UNCONDITIONAL, Conditions, Etags
-from objectstore.wire.headers import (
-    format_conditions,
-    format_etag,
-    http_date,
-    parse_conditions,
-    parse_etag,
-    parse_etags,
-    parse_if_range,
-)
+from objectstore.wire.conditions import format_conditions, parse_conditions, parse_etags, parse_if_range
+from objectstore.wire.headers import format_etag, http_date, parse_etag
 from strategies import ETAGS
 
 DATE = b"Sun, 06 Nov 1994 08:49:37 GMT"

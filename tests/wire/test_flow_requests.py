@@ -20,7 +20,8 @@ from objectstore.values import NO_ATTRIBUTES, ONLY_IF_ABSENT, UNCONDITIONAL, Bou
 from objectstore.wire import flows, requests
 from objectstore.wire.errors import format_error
 from objectstore.wire.flows import Close, Open, Send, Step
-from objectstore.wire.headers import format_content_range, format_info
+from objectstore.wire.headers import format_info
+from objectstore.wire.ranges import format_content_range
 from objectstore.wire.records import dump, record
 from objectstore.wire.replies import Page, Reply
 from objectstore.wire.requests import Request

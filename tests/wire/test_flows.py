@@ -27,7 +27,8 @@ from objectstore.wire import flows, requests
 from objectstore.wire.downloads import Download
 from objectstore.wire.errors import format_error
 from objectstore.wire.flows import Close, Flow, NextPart, Open, Send, Step
-from objectstore.wire.headers import format_content_range, format_info
+from objectstore.wire.headers import format_info
+from objectstore.wire.ranges import format_content_range
 from objectstore.wire.records import dump, record
 from objectstore.wire.replies import Reply
 from objectstore.wire.retries import ConnectionFailed, Pause, Retries, may_repeat, pause_before

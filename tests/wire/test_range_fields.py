@@ -10,13 +10,7 @@ from hypothesis import strategies as st
 
 from objectstore.errors import BadRequest
 from objectstore.values import Bounded, ByteRange, From, Last
-from objectstore.wire.headers import (
-    MAX_RANGES,
-    format_content_range,
-    format_range,
-    parse_content_range,
-    parse_ranges,
-)
+from objectstore.wire.ranges import MAX_RANGES, format_content_range, format_range, parse_content_range, parse_ranges
 
 SIZES = st.integers(0, 10**18)
 RANGES: st.SearchStrategy[ByteRange] = st.one_of(

@@ -20,7 +20,8 @@ from objectstore.values import (
     ObjectInfo,
     Reading,
 )
-from objectstore.wire.headers import format_content_range, format_info
+from objectstore.wire.headers import format_info
+from objectstore.wire.ranges import format_content_range
 
 
 async def send_content(exchange: Exchange, reading: Reading) -> None:

@@ -25,18 +25,10 @@ from objectstore.values import (
     ObjectInfo,
     PutOptions,
 )
-from objectstore.wire.headers import (
-    COPY_FROM,
-    format_content_range,
-    format_etag,
-    format_info,
-    parse_attributes,
-    parse_conditions,
-    parse_expected,
-    parse_if_range,
-    parse_ranges,
-)
+from objectstore.wire.conditions import parse_conditions, parse_if_range
+from objectstore.wire.headers import COPY_FROM, format_etag, format_info, parse_attributes, parse_expected
 from objectstore.wire.paths import key_of, unquote_key
+from objectstore.wire.ranges import format_content_range, parse_ranges
 from objectstore.wire.records import JSON, format_record
 
 _WHOLE: Final = GetOptions()

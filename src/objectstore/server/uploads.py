@@ -30,7 +30,8 @@ from objectstore.server.schemas import (
 from objectstore.server.service import Service
 from objectstore.values import CompleteOptions, Conditions, Etags, PutOptions, Quota, Upload
 from objectstore.wire import records
-from objectstore.wire.headers import format_etag, parse_etags, parse_expected
+from objectstore.wire.conditions import parse_etags
+from objectstore.wire.headers import format_etag, parse_expected
 from objectstore.wire.records import JSON, dump, format_time
 
 router = APIRouter(tags=["uploads in parts"], route_class=JsonRoute)

@@ -7,7 +7,8 @@ from typing import Protocol
 
 from objectstore.errors import Corrupted, Unsupported
 from objectstore.values import Bounded, ByteRange, Conditions, ObjectInfo
-from objectstore.wire.headers import format_content_range, format_etag
+from objectstore.wire.headers import format_etag
+from objectstore.wire.ranges import format_content_range
 from objectstore.wire.replies import Reply, check_span, read_info, read_span
 from objectstore.wire.requests import Request, get_object
 from objectstore.wire.retries import ConnectionFailed

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
@@ -22,14 +21,7 @@ from objectstore.values import (
     DEFAULT_CONTENT_TYPE,
     NO_ATTRIBUTES,
     NOTHING,
-    UNCONDITIONAL,
     Attributes,
-    Bounded,
-    ByteRange,
-    Conditions,
-    Etags,
-    From,
-    Last,
     ObjectInfo,
 )
 from objectstore.wire.records import format_time, parse_time
@@ -41,9 +33,7 @@ META: Final = b"x-object-meta-"
 COPY_FROM: Final = b"x-copy-from"
 CREATED: Final = b"x-created-at"
 MODIFIED: Final = b"x-modified-at"  # as Last-Modified, with the fraction of the second
-MAX_RANGES: Final = 64  # a request for more is answered with the whole object (RFC 9110 §14.2 allows it)
 
-_CONDITIONAL: Final = frozenset({b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since"})
 _KEPT: Final = {
     b"content-type": "content_type",
     b"content-encoding": "content_encoding",
@@ -51,10 +41,6 @@ _KEPT: Final = {
     b"content-language": "content_language",
     b"cache-control": "cache_control",
 }
-# An entity tag and what may follow or, in a list with empty elements, precede it (RFC 9110 §5.6.1.2, §8.8.3).
-_TAG: Final = re.compile(rb'[ \t,]*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"[ \t]*(?:,[ \t,]*|\Z)')
-_STRONG_TAG: Final = re.compile(rb'"([\x21\x23-\x7e\x80-\xff]*)"')
-_RANGE: Final = re.compile(rb"(\d*)-(\d*)", re.ASCII)
 # Stored bytes are not ours: a browser is neither to guess their type nor to run them.
 _GUARDS: Final = ((b"x-content-type-options", b"nosniff"), (b"content-security-policy", b"sandbox"))
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -129,7 +115,7 @@ def parse_http_date(value: bytes | None) -> datetime | None:
         return None
 
 
-# Conditions
+# Entity tags
 
 
 def format_etag(etag: str) -> bytes:
@@ -139,145 +125,6 @@ def format_etag(etag: str) -> bytes:
 def parse_etag(value: bytes) -> str:
     """The opaque part of an `ETag` field."""
     return value.removeprefix(b"W/").strip(b'"').decode("latin-1")
-
-
-def parse_conditions(found: Fields) -> Conditions:
-    """The preconditions of a request.
-
-    Raises:
-        BadRequest: an entity tag list that cannot be read: a condition is never ignored.
-    """
-    if _CONDITIONAL.isdisjoint(found):
-        return UNCONDITIONAL
-    return Conditions(
-        if_match=_etags(found, b"if-match", strong=True),
-        if_none_match=_etags(found, b"if-none-match", strong=False),
-        if_modified_since=parse_http_date(found.get(b"if-modified-since")),
-        if_unmodified_since=parse_http_date(found.get(b"if-unmodified-since")),
-    )
-
-
-def parse_if_range(value: bytes) -> str | datetime | None:
-    """The etag or time of an `If-Range` field; None for one that can never hold (RFC 9110 §13.1.5)."""
-    tag = _STRONG_TAG.fullmatch(value)
-    return parse_http_date(value) if tag is None else tag[1].decode("latin-1")
-
-
-def format_conditions(conditions: Conditions) -> FieldList:
-    found: FieldList = []
-    if conditions.if_match is not None:
-        found.append((b"if-match", _format_etags(conditions.if_match)))
-    if conditions.if_none_match is not None:
-        found.append((b"if-none-match", _format_etags(conditions.if_none_match)))
-    if conditions.if_modified_since is not None:
-        found.append((b"if-modified-since", http_date(conditions.if_modified_since)))
-    if conditions.if_unmodified_since is not None:
-        found.append((b"if-unmodified-since", http_date(conditions.if_unmodified_since)))
-    return found
-
-
-def parse_etags(value: bytes, *, strong: bool) -> Etags:
-    """The tags of a list; with `strong`, weak ones are left out, since they match nothing (RFC 9110 §8.8.3.2).
-
-    Raises:
-        BadRequest: not `*` and not a list of at least one quoted tag.
-    """
-    if value.strip() == b"*":
-        return "*"
-    tags: list[str] = []
-    at = 0
-    while at < len(value) or not at:
-        found = _TAG.match(value, at)
-        if found is None:
-            raise BadRequest('an entity tag condition is * or a list of tags in double quotes, as in "abc", "def"')
-        if not (strong and found[1]):
-            tags.append(found[2].decode("latin-1"))
-        at = found.end()
-    return tuple(tags)
-
-
-def _etags(found: Fields, name: bytes, *, strong: bool) -> Etags | None:
-    value = found.get(name)
-    return None if value is None else parse_etags(value, strong=strong)
-
-
-def _format_etags(etags: Etags) -> bytes:
-    if etags == "*":
-        return b"*"
-    # A list without a tag matches nothing; the field cannot say so but with a tag that no object has.
-    tags = [_format_tag(etag) for etag in etags] or [b'""']
-    return b", ".join(tags)
-
-
-def _format_tag(etag: str) -> bytes:
-    tag = format_etag(etag) if all(ord(character) < 0x100 for character in etag) else b""
-    if _STRONG_TAG.fullmatch(tag) is None:
-        raise BadRequest(f"{etag!r} is no etag: they are given without quotes, and have no spaces or controls")
-    return tag
-
-
-# Ranges
-
-
-def parse_ranges(value: bytes | None) -> tuple[ByteRange, ...]:
-    """The ranges of a `Range` field; none when it is absent, malformed, in another unit or immoderate.
-
-    A field that cannot be read is ignored (RFC 9110 §14.2), as is one with more than MAX_RANGES ranges.
-    """
-    if value is None:
-        return ()
-    unit, _, listed = value.partition(b"=")
-    if unit.strip().lower() != b"bytes":
-        return ()
-    if listed.count(b",") >= MAX_RANGES:
-        return ()
-    ranges: list[ByteRange] = []
-    for item in listed.split(b","):
-        spec = item.strip(b" \t")
-        if not spec:
-            continue
-        one = _range(spec)
-        if one is None:
-            return ()
-        ranges.append(one)
-    return tuple(ranges)
-
-
-def _range(spec: bytes) -> ByteRange | None:
-    found = _RANGE.fullmatch(spec)
-    # No size has 20 digits; int() of thousands would take its time.
-    if found is None or max(len(found[1]), len(found[2])) > 19:
-        return None
-    first, last = found[1], found[2]
-    if first and last:
-        return Bounded(int(first), int(last) + 1) if int(first) <= int(last) else None
-    if first:
-        return From(int(first))
-    return Last(int(last)) if last else None
-
-
-def format_range(wanted: ByteRange) -> bytes:
-    match wanted:
-        case Bounded(start, stop):
-            return b"bytes=%d-%d" % (start, stop - 1)
-        case From(start):
-            return b"bytes=%d-" % start
-        case Last(length):  # pragma: no branch  the type checker proves that there is no other
-            return b"bytes=-%d" % length
-
-
-def format_content_range(start: int, stop: int, size: int) -> bytes:
-    return b"bytes %d-%d/%d" % (start, stop - 1, size)
-
-
-def parse_content_range(value: bytes) -> tuple[int, int, int]:
-    """Start, stop (end exclusive) and size in bytes of a `Content-Range`. Raises BadRequest."""
-    found = re.fullmatch(rb"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})", value)
-    if found is not None:
-        start, stop, size = int(found[1]), int(found[2]) + 1, int(found[3])
-        if start < stop <= size:
-            return start, stop, size
-    raise BadRequest("a Content-Range that cannot be read")
 
 
 # Attributes

@@ -13,8 +13,9 @@ from objectstore.core.ranges import resolve
 from objectstore.errors import BadRequest, Corrupted, InternalError, InvalidRange, ObjectStoreError, Unsupported
 from objectstore.values import NO_DIGESTS, ByteRange, ObjectInfo
 from objectstore.wire.errors import RULES, parse_error
-from objectstore.wire.headers import Fields, format_digest, parse_content_range, parse_digests, parse_info
+from objectstore.wire.headers import Fields, format_digest, parse_digests, parse_info
 from objectstore.wire.links import SignedLink, parse_link
+from objectstore.wire.ranges import parse_content_range
 from objectstore.wire.records import dump, parse_digest_map, parse_record, parse_time
 from objectstore.wire.requests import Request
 from objectstore.wire.usage import QuotaUsage, parse_usage

@@ -11,15 +11,10 @@ from objectstore.core.attributes import check_attributes
 from objectstore.core.keys import check_key
 from objectstore.errors import InvalidParameter
 from objectstore.values import NO_ATTRIBUTES, NO_DIGESTS, UNCONDITIONAL, Attributes, ByteRange, Conditions
-from objectstore.wire.headers import (
-    COPY_FROM,
-    FieldList,
-    format_attributes,
-    format_conditions,
-    format_digest,
-    format_range,
-)
+from objectstore.wire.conditions import format_conditions
+from objectstore.wire.headers import COPY_FROM, FieldList, format_attributes, format_digest
 from objectstore.wire.paths import OBJECTS, UPLOADS, object_path, quote_key
+from objectstore.wire.ranges import format_range
 from objectstore.wire.records import JSON, dump, format_digests
 
 MAX_BATCH: Final = 1000  # keys of one page, or of one request to delete

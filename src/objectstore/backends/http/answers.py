@@ -13,7 +13,8 @@ import httpx2
 from objectstore.core.attributes import check_attributes
 from objectstore.errors import BadRequest, InternalError, InvalidMetadata
 from objectstore.values import NO_ATTRIBUTES, Attributes, ObjectInfo
-from objectstore.wire.headers import parse_content_range, parse_http_date
+from objectstore.wire.headers import parse_http_date
+from objectstore.wire.ranges import parse_content_range
 
 # Etags of our making are not sent to a server: it would not know them.
 OURS: Final = "http-"

@@ -51,7 +51,8 @@ from objectstore.values import (
     Reading,
     Streamed,
 )
-from objectstore.wire.headers import format_conditions, format_range
+from objectstore.wire.conditions import format_conditions
+from objectstore.wire.ranges import format_range
 
 _CAPABILITIES: Final = Capabilities(
     name="HttpStore",

@@ -59,7 +59,7 @@ from objectstore.values import (
     Reading,
     Streamed,
 )
-from objectstore.wire.headers import format_range
+from objectstore.wire.ranges import format_range
 
 _CAPABILITIES: Final = Capabilities(
     name="MediaStore",

@@ -28,8 +28,8 @@ from objectstore.values import (
     UploadPage,
 )
 from objectstore.wire import flows, replies, requests
+from objectstore.wire.conditions import parse_etags
 from objectstore.wire.flows import Flow
-from objectstore.wire.headers import parse_etags
 from objectstore.wire.records import parse_part, parse_upload
 from objectstore.wire.replies import UploadedPart
 from objectstore.wire.requests import Request
