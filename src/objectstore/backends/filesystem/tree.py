@@ -45,12 +45,13 @@ from objectstore.backends.filesystem.beneath import Opening
 from objectstore.backends.filesystem.failures import ABSENT
 from objectstore.backends.filesystem.layout import Layout
 from objectstore.backends.filesystem.locks import Locks
+from objectstore.backends.filesystem.names import refuse_lax_names
 from objectstore.backends.filesystem.recent import Recent, Remembered
 from objectstore.backends.filesystem.records import Found, Record, foreign, known, nanoseconds, time_of
 from objectstore.backends.filesystem.sidecars import Sidecars
 from objectstore.backends.filesystem.staging import Draft, Staging
 from objectstore.core.conditions import check_source, check_write
-from objectstore.errors import ConfigurationError, NotFound, Unavailable
+from objectstore.errors import NotFound, Unavailable
 from objectstore.values import Conditions, CopyOptions, ObjectInfo, PutOptions
 
 _ATTEMPTS: Final = 1000
@@ -87,7 +88,7 @@ class Tree:
             hidden = keep(folders.make(self.root, [paths.HIDDEN], 0o700))
             self._locks = Locks(keep(folders.make(hidden, ["locks"], 0o700, for_good=False)))
             with self._locks.holding("opening"):
-                _refuse_lax_names(layout.name, hidden)
+                refuse_lax_names(layout.name, hidden)
             self._sidecars = Sidecars(hidden)
             # Who may look into the root may look into what is put there (less the umask).
             mode = os.fstat(self.root).st_mode
@@ -399,19 +400,3 @@ def _sync_all(touched: Sequence[int]) -> None:
 def _close_all(touched: Sequence[int]) -> None:
     for fd in touched:
         os.close(fd)
-
-
-def _refuse_lax_names(store: str, hidden: int) -> None:
-    """Refuse a file system that takes two names for the same one: two keys would share a file."""
-    for name, twin in (("case", "CASE"), ("form-\u00e9", "form-e\u0301")):
-        os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600, dir_fd=hidden))
-        try:
-            os.stat(twin, dir_fd=hidden)
-        except FileNotFoundError:
-            continue
-        finally:
-            os.unlink(name, dir_fd=hidden)
-        raise ConfigurationError(
-            f"{store} needs a file system that tells names by every byte; this one takes {name!r} and {twin!r} "
-            "for the same. Use an EngineStore, or a volume that minds case and spelling"
-        )
