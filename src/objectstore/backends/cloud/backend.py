@@ -11,19 +11,20 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from objectstore.backends.cloud.failures import RETRY_AFTER, BucketMissing, Denied, OutOfRange, Refused
-from objectstore.backends.cloud.keys import HIDDEN, STAGING, check_holdable, check_visible, is_hidden
+from objectstore.backends.cloud.keys import STAGING, check_holdable, check_visible, is_hidden
 from objectstore.backends.cloud.listing import page_of
 from objectstore.backends.cloud.medium import OVERWRITE, Create, Decide, Medium, Mode, Opened, Replace
 from objectstore.backends.cloud.records import ENTRY, Found, fields_of
 from objectstore.backends.cloud.spool import Spool
 from objectstore.backends.cloud.taking import IN_HAND, Taking
+from objectstore.backends.cloud.trials import check_kept, prove_conditions
 from objectstore.backends.cloud.uploads import BucketUploads
 from objectstore.backends.contract import Uploads
 from objectstore.backends.finishing import to_its_end
@@ -41,7 +42,6 @@ from objectstore.errors import (
     Unsupported,
 )
 from objectstore.values import (
-    DEFAULT_CONTENT_TYPE,
     NO_DIGESTS,
     UNCONDITIONAL,
     Body,
@@ -213,13 +213,7 @@ class CloudBackend:
 
     async def check(self) -> None:
         """By writing, reading and removing a small object of the store's own."""
-        name = f"{HIDDEN}check-{_new_id()}"
-        try:
-            await self._medium.write(name, b"", {"Content-Type": DEFAULT_CONTENT_TYPE}, OVERWRITE)
-            await self._medium.find(name)
-            await self._medium.delete(name, None)
-        except (NotFound, Refused, Unsupported) as error:
-            raise Unavailable(f"{self._medium.name} does not keep what it is given: {error}") from error
+        await check_kept(self._medium, _new_id())
 
     async def _join(self, target: str, parts: Sequence[tuple[str, Part]], options: PutOptions) -> ObjectInfo | None:
         name = await self._written(target, options.conditions)
@@ -360,7 +354,8 @@ class CloudBackend:
         name = self._base + check_holdable(key) if self._base else check_visible(key)
         self._check_capable(conditions)
         if conditions != UNCONDITIONAL and not self._proven:
-            await self._prove_conditions()
+            await prove_conditions(self._medium, self._capabilities.name, _new_id())
+            self._proven = True
         return name
 
     def _sought(self, key: str) -> str:
@@ -371,23 +366,6 @@ class CloudBackend:
     def _check_capable(self, conditions: Conditions) -> None:
         if conditions != UNCONDITIONAL and not self._capabilities.conditions:
             raise Unsupported(f"{self._capabilities.name} is set to a service that cannot check conditions")
-
-    async def _prove_conditions(self) -> None:
-        # There are servers that write whatever the condition; to take their word would be to lose someone's update.
-        name = f"{HIDDEN}conditions-{_new_id()}"
-        fields = {"Content-Type": DEFAULT_CONTENT_TYPE}
-        with suppress(Refused):  # of a try whose answer was lost, and which was sent again: nobody else knows the name
-            await self._medium.write(name, b"", fields, Create())
-        try:
-            await self._medium.write(name, b"", fields, Create())
-        except Refused:
-            self._proven = True
-        await self._medium.delete(name, None)
-        if not self._proven:
-            raise Unsupported(
-                f"the service behind {self._capabilities.name} ignores conditions of writes: set conditions: false, "
-                "so that clients are told beforehand"
-            )
 
 
 def _check(conditions: Conditions, key: str, current: Found | None) -> None:
