@@ -45,7 +45,7 @@ async def bare(root: Path, *, step: Callable[[str], None] = steps.no_step, start
         connection.execute("PRAGMA journal_mode = WAL")
         connection.executescript(schema.TABLES + schema.USAGE_TABLES)
     with ExitStack() as opened:
-        executor = opened.enter_context(ThreadPoolExecutor(2))
+        executor = opened.enter_context(ThreadPoolExecutor(2, thread_name_prefix="bare"))
         reading = opened.enter_context(closing(schema.open_for_reading(directory.index)))
         writing = opened.enter_context(closing(schema.open_for_writing(directory.index, "relaxed")))
         board = opened.enter_context(closing(Board(directory.changes)))
