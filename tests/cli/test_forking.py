@@ -10,7 +10,7 @@ import pytest
 # A process of its own: that of the tests may have threads, and then nothing is copied.
 HEAD = """
 import multiprocessing, os, signal, sys, threading
-from objectstore.cli.forking import apart, hear_the_end, start_method, starting_processes
+from objectstore.cli.forking import apart, hear_the_end, lives, start_method, starting_processes
 from objectstore.errors import ConfigurationError, NotFound
 """
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are copied on Linux alone")
@@ -20,6 +20,19 @@ def said(script: str) -> str:
     done = subprocess.run([sys.executable, "-c", HEAD + script], capture_output=True, text=True, check=True, timeout=60)
     assert done.stderr == ""
     return done.stdout.strip()
+
+
+def test_a_process_whose_end_somebody_else_was_told_of_does_not_live() -> None:
+    told = said("""
+reader, writer = os.pipe()
+process = multiprocessing.get_context("fork").Process(target=os.read, args=(reader, 1))
+process.start()
+print(lives(process))
+os.write(writer, b".")
+os.waitpid(process.pid, 0)
+print(process.is_alive(), lives(process))
+""")
+    assert told.split() == ["True", "True", "False"]
 
 
 def test_what_is_done_apart_leaves_nothing_here() -> None:

@@ -16,7 +16,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 T = TypeVar("T")
@@ -57,6 +58,14 @@ def hear_the_end() -> None:
     """Called first of all in a copy: SIGTERM ends it at once, until there is another handler."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+
+def lives(process: BaseProcess) -> bool:
+    """Whether a process that was started here still runs, also when another thread waits for its end.
+
+    `is_alive` says so, too, of one whose end was told to that thread, until that has got round to noting it.
+    """
+    return not wait([process.sentinel], 0)
 
 
 def apart(call: Callable[[], T]) -> T:

@@ -16,11 +16,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final, Literal, TypeAlias
 
-from objectstore.cli.forking import BEING_COPIED, Method, start_method, starting_processes
+from objectstore.cli.forking import BEING_COPIED, Method, lives, start_method, starting_processes
 from objectstore.errors import ConfigurationError
 from objectstore.server.accepting import room
 from objectstore.server.allocator import share_one_arena
@@ -204,6 +205,9 @@ def _run_granian(launch: Launch, method: Method) -> bool:
                     start()
 
             made.start = start_deaf
+            if isinstance(made.inner, BaseProcess):
+                # Else it says at the end, on a busy machine, that it kills workers which "refused to gracefully stop".
+                made.is_alive = lambda: lives(made.inner)
             return made
 
         def signal_handler_interrupt(self, *_: Any) -> None:
