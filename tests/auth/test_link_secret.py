@@ -130,6 +130,12 @@ def test_where_it_cannot_be_made_the_log_says_which_setting_to_change(
     assert "LINK_SECRET_FILE" in caplog.text
 
 
+def test_who_comes_second_leaves_the_secret_of_the_first(file: Path) -> None:
+    file.write_bytes(b"x" * 40)  # since it was looked for
+    LinkSecret(file)._make()
+    assert file.read_bytes() == b"x" * 40
+
+
 def test_a_symbolic_link_stays_one(file: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     file.symlink_to("elsewhere/secret")

@@ -235,3 +235,41 @@ def test_a_file_replaced_out_of_sight_is_told_of(
             assert seen.authenticate(header, NOW).name == "someone"
     assert len(complaints(caplog)) == 1
     assert "mount its folder instead" in complaints(caplog)[0]
+
+
+def test_a_file_that_cannot_be_read_is_complained_of_until_it_can(
+    file: TokenFile, store: TokenStore, clock: Clock
+) -> None:
+    header = add(file)
+    store.load()
+    assert store.complaint == ""
+    kept = file.path.rename(file.path.with_name("kept"))
+    file.path.mkdir()  # as Docker does for a file to be mounted that does not exist
+    assert store.complaint == ""  # not looked at yet
+    clock.time += RECHECK
+    assert "cannot be read: Is a directory; Docker makes one" in store.complaint
+    assert store.authenticate(header, NOW).name == "someone"
+    file.path.rmdir()
+    kept.rename(file.path)
+    clock.time += RECHECK
+    assert store.complaint == ""
+
+
+def test_the_log_may_say_why_a_token_was_refused(file: TokenFile, store: TokenStore) -> None:
+    header = add(file)
+    store.load()
+    assert store.why_not(b"Basic eDp5") == "its Authorization is none of a bearer"
+    assert store.why_not(header + b"x") == "its token is not known"
+    assert (
+        store.why_not(header) == "the token 'someone' has expired"
+    )  # all that is left, as it is asked of refused ones
+
+
+def test_of_a_rotated_token_only_the_new_one_counts(file: TokenFile, store: TokenStore, clock: Clock) -> None:
+    old = add(file)
+    store.load()
+    new = b"Bearer " + file.rotate("someone", now=NOW).encode()
+    assert store.authenticate(old, NOW).name == "someone"  # for half a second
+    clock.time += RECHECK
+    refused(store, old)
+    assert store.authenticate(new, NOW).name == "someone"
