@@ -126,7 +126,10 @@ def test_a_store_in_trouble_is_503_and_its_return_200(served: Served, trouble: s
         if trouble == "away":
             proxy.start()
     in_the_end(server, "GET", "/health/ready", 200)
-    assert {answer.status for answer in everything(server).values()} <= {200, 201}
+    # On a busy machine some may take longer than the store is given.
+    deadline = time.monotonic() + 60
+    while wrong := {answer.status for answer in everything(server).values()} - {200, 201}:
+        assert time.monotonic() < deadline, wrong
     assert "failed unforeseen" not in served.log
 
 

@@ -193,7 +193,7 @@ class _Connection:
         self._client = client
         self._sockets = [client]
         self._wire = wire
-        self._cut = False  # nothing goes on any more
+        self._cut = False  # what comes goes nowhere
         self._broken = False  # one side has reset its connection
         self._ended: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         choices = Choices()
@@ -274,6 +274,8 @@ class _Connection:
             data, since = await direction.arrived.get()
             direction.line.arrived()
             await self._pass_chunk(direction, data or b"", since)
+            if self._cut:
+                continue  # it is still seen who leaves
             if data is None:
                 self.end(reset=True)
                 return
@@ -288,7 +290,7 @@ class _Connection:
         at_end = not data
         while data or at_end:
             if self._cut:
-                await asyncio.Event().wait()  # until this is cancelled
+                return
             change = self._wire.change
             match self._step(line, len(data), time.monotonic() - since):
                 case Pass(size, pause, flips):
