@@ -80,7 +80,7 @@ def test_a_person_is_asked_and_the_token_is_not_shown(server: Served, home: dict
         os.write(person, f"{server.url}\n".encode())
         shown += _read_until(person, b"Token for")
         # What is typed before the terminal stops to show it is thrown away.
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while termios.tcgetattr(person)[3] & termios.ECHO:
             assert time.monotonic() < deadline
         os.write(person, f"{server.token}\n".encode())

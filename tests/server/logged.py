@@ -10,7 +10,7 @@ from typing import Any
 
 def logged(folder: Path, request_id: str, logger: str) -> dict[str, Any]:
     """The record of a request, once it is written; everything before it is JSON, too."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while True:
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -161,7 +161,7 @@ def test_each_worker_tells_of_all_also_of_those_that_died(tmp_path: Path, kind: 
                 time.sleep(0.05)
 
         def wait_for(true: Callable[[], bool]) -> None:
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 60
             while not true():
                 assert time.monotonic() < deadline
                 time.sleep(0.05)

@@ -116,7 +116,7 @@ def silent(connection: socket.socket, seconds: float = 0.1) -> bool:
 
 
 def wait_until(what: str, proxy: Proxy, echo: Echo) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not eval(what, {"proxy": proxy, "echo": echo}):  # noqa: S307  ours
         assert time.monotonic() < deadline, (what, proxy.connections, echo.open)
         time.sleep(0.005)
