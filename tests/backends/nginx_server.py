@@ -85,7 +85,7 @@ def running_nginx() -> Iterator[Nginx]:
 
 
 def _wait(process: subprocess.Popen[bytes], port: int, folder: Path) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         assert process.poll() is None, (folder / "log").read_text()
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):

@@ -37,7 +37,7 @@ class RedisServer:
         command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
         command += ["--databases", "64", "--save", "", "--logfile", str(self.folder / "log"), *self.arguments]
         self.process = subprocess.Popen(command)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             assert self.process.poll() is None, (self.folder / "log").read_text()
             with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=5) as probe:

@@ -147,7 +147,7 @@ def _make_certificate(folder: Path) -> None:
 
 
 def _wait(process: subprocess.Popen[bytes], proxy: Proxy) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         assert process.poll() is None, (proxy.folder / "messages").read_text()
         with contextlib.suppress(OSError), proxy.connect():

@@ -114,7 +114,7 @@ def _balancer(urls: list[str]) -> Iterator[str]:
         )
         process = subprocess.Popen([nginx, "-e", f"{name}/errors", "-c", f"{name}/nginx.conf"])
         try:
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 60
             while time.monotonic() < deadline:
                 assert process.poll() is None, Path(name, "errors").read_text()
                 with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):

@@ -103,7 +103,7 @@ def mounted(composed: Composed, folder: Path) -> Iterator[Mount]:
 
 
 def soon(ask: Callable[[], Answer]) -> Answer:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while (answer := ask()).status == 401 and time.monotonic() < deadline:
         time.sleep(0.05)
     return answer

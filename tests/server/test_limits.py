@@ -45,7 +45,7 @@ def tokens(server: Server) -> dict[str, str]:
         name: file.add(name, scopes=SCOPES, now=datetime.now(UTC), ttl=None, rate=parse_rate(rate) if rate else None)
         for name, rate in RATES.items()
     }
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     for number in count():
         # Each from another address, lest one be shut out.
         fields = {"X-Forwarded-For": f"10.0.{number // 256}.{number % 256}"}

@@ -51,7 +51,7 @@ def rest(connection: socket.socket) -> bytes:
 
 def drip(connection: socket.socket, drop: bytes) -> bool:
     """Send a drop at a time; whether the connection ends for all that."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     connection.settimeout(0.05)
     with contextlib.suppress(ConnectionError):
         while time.monotonic() < deadline:
@@ -65,7 +65,7 @@ def drip(connection: socket.socket, drop: bytes) -> bool:
 
 def cut(connection: socket.socket) -> bool:
     """Whether the connection ends although nothing is read, or next to nothing."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 8)[0] != ESTABLISHED:
             return True
