@@ -96,6 +96,22 @@ def test_completion_may_name_fewer_parts_than_came(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+def test_completion_by_an_only_part_drops_what_was_assembled_of_more(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+
+    async def run() -> None:
+        async with EngineBackend(root) as backend:
+            upload_id = await _begin(backend)
+            parts = [await _send(backend, upload_id, number, HUGE) for number in (1, 2)]
+            await _until_staged(root, at_least=1)
+            assert (await backend.uploads.complete(upload_id, parts[:1])).size == len(HUGE)
+            await _until_nothing_is_staged(root)
+            assert await read(backend, "key") == HUGE
+
+    asyncio.run(run())
+    assert_sound(root)
+
+
 def test_parts_that_came_to_another_process_are_taken_in(tmp_path: Path) -> None:
     root = tmp_path / "data"
 

@@ -201,9 +201,10 @@ class EngineUploads:
 
     def _settled(self, upload_id: str, task: asyncio.Task[ObjectInfo]) -> None:
         del self._completing[upload_id]
-        if not task.cancelled():
-            # The caller may have gone; an error that nobody takes would be logged as a defect.
-            task.exception()
+        # The caller may have gone; an error that nobody takes would be logged as a defect.
+        if not task.cancelled() and task.exception() is None:
+            # What was assembled of more parts than were named.
+            self._assemblies.drop(upload_id)
 
 
 def _chosen(named: Sequence[tuple[int, str]], arrived: Mapping[int, PartRow]) -> list[PartRow]:
