@@ -58,7 +58,8 @@ LAYERS: Final = (
     _engine("uploads", "upload_operations", "upload_operations"),
     _engine("garbage", "garbage", "collecting"),
     _engine("writing", "writer", "commits"),
-    _engine("taking", "intake parts", "taking"),
+    _engine("parts", "parts", "taking"),
+    _engine("taking", "intake", "intake taking"),
     _engine("evidence", "backupset fixity rescue", "evidence"),
     _engine("completing", "uploads", "parting"),
 )

@@ -7,6 +7,7 @@ import errno
 import hashlib
 import logging
 import os
+import threading
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -14,7 +15,8 @@ import pytest
 
 from backends.engine.bare import Bare, bare
 from backends.engine.test_engine_transaction import put
-from objectstore.backends.engine import intake, parts
+from objectstore.backends.engine import intake, parts, steps
+from objectstore.backends.engine.blobs import StagedBlob
 from objectstore.backends.engine.intake import Intake, Taken, commit
 from objectstore.backends.engine.operations import Body
 from objectstore.backends.engine.parts import PartReader
@@ -113,6 +115,62 @@ def test_a_body_of_another_length_or_digest_is_refused_and_leaves_nothing(
                 assert files(store) == []
             with pytest.raises(DigestMismatch):
                 await taking.take(stream(data) if streamed else data, None, {"md5": bytes(16)}, SHA256)
+            assert files(store) == []
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("size", [BLOCK, 39, 40, 41, 42, 80, 83])
+def test_what_goes_in_the_index_may_be_more_than_is_written_at_once(tmp_path: Path, size: int) -> None:
+    async def run() -> None:
+        async with bare(tmp_path) as store:
+            taken = await Intake(store.blobs, store.executor, 40).take(stream(*[b"x"] * size), None, {}, SHA256)
+            assert taken.body.size == size
+            if size <= 40:
+                assert (taken.body.data, files(store)) == (b"x" * size, [])
+            else:
+                assert [path.read_bytes() for path in files(store)] == [b"x" * size]
+            taken.settle(committed=False)
+            await taken.settled()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("where", [steps.AFTER_CREATE, steps.AFTER_SYNC])
+def test_who_is_cancelled_leaves_nothing_once_what_is_under_way_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    happened: list[str] = []
+    arrived, go, discarding = threading.Event(), threading.Event(), threading.Event()
+
+    def step(name: str) -> None:
+        happened.append(name)
+        if name == where:
+            arrived.set()
+            go.wait(30)
+
+    discard = StagedBlob.discard
+
+    def discarded(blob: StagedBlob) -> None:
+        happened.append("discard")
+        discarding.set()
+        discard(blob)
+
+    monkeypatch.setattr(StagedBlob, "discard", discarded)
+
+    async def run() -> None:
+        async with bare(tmp_path, step=step) as store:
+            size = BLOCK if where == steps.AFTER_SYNC else 4 * BLOCK
+            taking = asyncio.ensure_future(intake_of(store).take(stream(*[of(4)] * (size // 4)), None, {}, SHA256))
+            await asyncio.to_thread(arrived.wait)
+            taking.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await taking
+            # Not held up; and time enough for a thread to do too early what is only to be done after that.
+            assert not await asyncio.to_thread(discarding.wait, 0.1)
+            go.set()
+            store.executor.shutdown()
+            assert happened[-1] == "discard"
             assert files(store) == []
 
     asyncio.run(run())
