@@ -359,13 +359,7 @@ def soon_ready(server: Server, status: int) -> Answer:
     return answer
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        "uvicorn",
-        pytest.param("granian", marks=pytest.mark.skip(reason="in runs of all tests its reads miss the failing disk")),
-    ],
-)
+@pytest.mark.parametrize("kind", ["uvicorn", "granian"])
 def test_a_read_that_fails_in_the_middle_cuts_the_answer(kind: str, shim: Path, tmp_path: Path) -> None:
     script = tmp_path / "fails"
     script.touch()
