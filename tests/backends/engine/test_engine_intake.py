@@ -11,6 +11,7 @@ import pytest
 
 from objectstore.backends.engine import steps
 from objectstore.backends.engine.backend import EngineBackend
+from objectstore.backends.engine.intake import _tell
 
 PIECE = bytes(128 * 1024)
 
@@ -42,5 +43,31 @@ def test_of_few_uploads_two_blocks_are_held_and_of_many_one_smaller(
             finally:
                 written.set()
             assert {(await put).size for put in puts} == {12 * len(PIECE)}
+
+    asyncio.run(use())
+
+
+def test_what_fails_in_the_thread_fails_the_body(tmp_path: Path) -> None:
+    def step(name: str) -> None:
+        if name == steps.AFTER_CREATE:
+            raise ZeroDivisionError
+
+    async def use() -> None:
+        async def body() -> AsyncIterator[bytes]:
+            yield PIECE
+
+        async with EngineBackend(tmp_path, step=step) as backend:
+            with pytest.raises(ZeroDivisionError):
+                await backend.put("key", body())
+
+    asyncio.run(use())
+
+
+def test_who_does_not_wait_any_more_is_not_told() -> None:
+    async def use() -> None:
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiter.cancel()
+        _tell(waiter)
+        assert waiter.cancelled()
 
     asyncio.run(use())
