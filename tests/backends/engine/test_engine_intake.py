@@ -54,7 +54,8 @@ def test_what_fails_in_the_thread_fails_the_body(tmp_path: Path) -> None:
 
     async def use() -> None:
         async def body() -> AsyncIterator[bytes]:
-            yield PIECE
+            for _ in range(32):
+                yield PIECE
 
         async with EngineBackend(tmp_path, step=step) as backend:
             with pytest.raises(ZeroDivisionError):
