@@ -63,8 +63,10 @@ coverage: $(VENV)/.installed
 
 # One process more than CI has cores: a third of the time a test waits for a disk, a timeout or another process. Which
 # tests come first is said by tests/conftest.py.
+# What is covered is looked at first, so that pytest's summary of everything is the last line.
 test: check
 	@tests/install-system-packages
+	@$(MAKE) --no-print-directory coverage
 	$(BIN)/pytest --numprocesses $(JOBS) --dist loadscope --no-loadscope-reorder
 
 # Needs a network that leads to PyPI, and says so where there is none.

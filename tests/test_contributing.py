@@ -25,7 +25,7 @@ def test_every_file_that_is_named_is_there() -> None:
 def test_ci_runs_what_the_page_says() -> None:
     assert "exec make test" in (ROOT / ".ci" / "run").read_text()
     recipe = MAKEFILE.partition("\ntest: ")[2].partition("\n\n")[0]
-    order = [recipe.index(step) for step in ("check", "install-system-packages", "pytest")]
+    order = [recipe.index(step) for step in ("check", "install-system-packages", "coverage", "pytest")]
     assert order == sorted(order)
 
 

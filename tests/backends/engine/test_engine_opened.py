@@ -66,7 +66,7 @@ def _mount(*words: str) -> bool:
     return subprocess.run(words, capture_output=True, check=False).returncode == 0
 
 
-def test_a_disk_that_became_read_only_or_is_gone_is_not_ready(tmp_path: Path) -> None:
+def test_a_disk_that_became_read_only_is_not_ready(tmp_path: Path) -> None:
     root = tmp_path / "data"
 
     async def run() -> None:
@@ -81,6 +81,32 @@ def test_a_disk_that_became_read_only_or_is_gone_is_not_ready(tmp_path: Path) ->
                 assert await read(backend, "key") == SMALL
             finally:
                 assert _mount("umount", str(root))
+            await backend.check()
+
+    asyncio.run(run())
+
+
+def test_a_disk_that_is_said_to_be_read_only_is_not_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Where nothing can be mounted, this is what the system would say.
+    flags = os.ST_RDONLY | os.ST_NOSUID
+    said = os.statvfs_result((*os.statvfs(tmp_path)[:8], flags, 255))
+
+    async def run() -> None:
+        async with EngineBackend(tmp_path / "data") as backend:
+            with monkeypatch.context() as context:
+                context.setattr("os.statvfs", lambda _path: said)
+                with pytest.raises(Unavailable, match="read-only"):
+                    await backend.check()
+            await backend.check()
+
+    asyncio.run(run())
+
+
+def test_a_folder_that_is_gone_is_not_ready(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+
+    async def run() -> None:
+        async with EngineBackend(root) as backend:
             root.rename(tmp_path / "elsewhere")
             with pytest.raises(Unavailable, match="cannot be used"):
                 await backend.check()
