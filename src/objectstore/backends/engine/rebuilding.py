@@ -210,10 +210,12 @@ def _gaps(spans: Iterable[_Span]) -> Iterator[Gap]:
 
 def _object_of(row: tuple[Value, ...]) -> Row | None:
     match row:
-        case (str(key), int(seq), int(size), str(etag), int(created), int(modified), bytes(digest), one, two, blob):
-            if len(digest) == _DIGEST and _is_text(one) and _is_text(two) and _is_text(blob):
-                return Row(key, seq, size, etag, created, modified, digest, one, two, blob)
-    return None
+        case (str(key), int(seq), int(size), str(etag), int(created), int(modified), bytes(digest), one, two, blob) if (
+            len(digest) == _DIGEST and _is_text(one) and _is_text(two) and _is_text(blob)
+        ):
+            return Row(key, seq, size, etag, created, modified, digest, one, two, blob)
+        case _:
+            return None
 
 
 def _is_text(value: Value) -> TypeGuard[str | None]:
