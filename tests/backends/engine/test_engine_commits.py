@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
+import threading
+import time
 from collections.abc import Awaitable
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +18,8 @@ from backends.engine.bare import NOW, Bare, bare
 from backends.engine.test_engine_transaction import inline, put
 from backends.engine.test_engine_writing import Gate
 from objectstore.backends.engine import directory as directories
-from objectstore.backends.engine import highwater, steps, writer
+from objectstore.backends.engine import highwater, steps, turns, writer
+from objectstore.backends.engine.directory import try_lock
 from objectstore.backends.engine.operations import Delete, DeleteMany, Operation, Probe
 from objectstore.backends.engine.rows import Row
 from objectstore.backends.engine.transaction import Transaction
@@ -36,6 +40,28 @@ class Heavy:
 
     def apply(self, transaction: Transaction) -> Row:
         return self._put.apply(transaction)
+
+
+class Watched(threading.Event):
+    """Tells how often it was used, and waits as long as it takes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cleared = self.told = 0
+        self.came: list[bool] = []
+
+    def clear(self) -> None:
+        self.cleared += 1
+        super().clear()
+
+    def set(self) -> None:
+        self.told += 1
+        super().set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        assert timeout is not None
+        self.came.append(super().wait(60))
+        return self.came[-1]
 
 
 async def together(store: Bare, *operations: Operation[Any]) -> list[Any]:
@@ -119,6 +145,73 @@ def test_a_group_is_as_large_as_it_may_be(tmp_path: Path, monkeypatch: pytest.Mo
             # 50 + 49 + 1; 100; 60 + 60; four; one
             assert (store.writer.stats.commits, store.writer.stats.operations) == (5, 11)
             assert groups(store) == [2, 1, 2, 0]
+
+    asyncio.run(run())
+
+
+def test_many_are_waited_for_until_they_come_with_their_next_and_a_lone_one_is_not(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with bare(tmp_path, start=False) as store:
+            watched = store.writer._told = Watched()
+
+            async def several(name: str) -> None:
+                for number in range(3):
+                    await store.writer.commit(put(f"{name}-{number}", inline(b"x")))
+
+            both = [asyncio.create_task(several(name)) for name in "ab"]
+            await asyncio.sleep(0)
+            store.writer.start()
+            await asyncio.gather(*both)
+            assert groups(store) == [0, 3, 0, 0]
+            await several("c")
+            assert groups(store) == [3, 3, 0, 0]
+        assert (watched.cleared, watched.told, watched.came) == (3, 3, [True] * 3)
+
+    asyncio.run(run())
+
+
+def test_a_loop_that_is_closed_is_waited_for_no_longer_than_a_commit_takes(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with bare(tmp_path, start=False) as store:
+            future = asyncio.get_running_loop().create_future()
+            store.writer._loop = asyncio.new_event_loop()
+            store.writer._loop.close()
+            for key in "ab":
+                store.writer._queue.put(_Pending(put(key, inline(b"x")), future, None))
+            store.writer._queue.put(None)
+            store.writer.start()
+            try:
+                await asyncio.to_thread(store.writer._thread.join, 60)
+                assert not store.writer._thread.is_alive()
+            finally:
+                store.writer._told.set()
+            assert keys(store) == ["a", "b"]
+
+    asyncio.run(run())
+
+
+def test_others_get_their_turn_when_nothing_waits_to_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "_LONGEST_TURN", 1e9)
+    monkeypatch.setattr(writer, "_MAX_OPERATIONS", 1)
+
+    async def run() -> None:
+        def step(name: str) -> None:
+            if name == steps.BEFORE_COMMIT:
+                taken.add(store.writer._turns._since)
+
+        taken: set[float | None] = set()
+        async with bare(tmp_path, step=step, start=False) as store:
+            await together(store, *(put(key, inline(b"x")) for key in "abc"))
+            assert len(taken) == 1, "it is one turn while more waits"
+            assert store.writer.stats.commits == 3
+            pen = os.open(store.directory.blobs, os.O_RDONLY)
+            deadline = time.monotonic() + 60
+            while not try_lock(pen):
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0.001)
+            os.close(pen)
 
     asyncio.run(run())
 
@@ -259,9 +352,9 @@ def test_a_full_disk_refuses_of_a_group_what_grows(tmp_path: Path, monkeypatch: 
     asyncio.run(run())
 
 
-@pytest.mark.parametrize(("pages", "moved"), [(14, True), (15, False)])
+@pytest.mark.parametrize(("commits", "pages", "moved"), [(1, 14, 1), (1, 15, 0), (3, 42, 3), (3, 43, 0), (3, 15, 2)])
 def test_the_log_is_moved_into_the_index_when_it_is_due(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pages: int, moved: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, commits: int, pages: int, moved: int
 ) -> None:
     # A commit counts 2 pages, each operation 2, each key 1, and the body nine.
     monkeypatch.setattr(writer, "CHECKPOINT_PAGES", pages)
@@ -269,13 +362,38 @@ def test_the_log_is_moved_into_the_index_when_it_is_due(
     async def run() -> None:
         async with bare(tmp_path) as store:
             before = store.directory.index.stat().st_size
-            await store.writer.commit(put("a", inline(bytes(10 * 4096 - 1))))
+            for number in range(commits):
+                await store.writer.commit(put(str(number), inline(bytes(10 * 4096 - 1))))
             # It is made after the answer, and before the next commit.
             with suppress(NotFound):
                 await store.writer.commit(Delete("none", UNCONDITIONAL))
-            assert (store.directory.index.stat().st_size >= before + 9 * 4096) == moved
+            assert (store.directory.index.stat().st_size - before) // (9 * 4096) == moved
 
     asyncio.run(run())
+
+
+def test_a_log_that_cannot_be_moved_is_told_of_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(writer, "CHECKPOINT_PAGES", 1)
+
+    def refuse(action: int, what: str | None, *_more: str | None) -> int:
+        checkpoint = action == sqlite3.SQLITE_PRAGMA and what == "wal_checkpoint"
+        return sqlite3.SQLITE_DENY if checkpoint else sqlite3.SQLITE_OK
+
+    async def run() -> None:
+        async with bare(tmp_path) as store:
+            store.writing.set_authorizer(refuse)
+            await store.writer.commit(put("a", inline(b"x")))
+            with suppress(NotFound):
+                await store.writer.commit(Delete("none", UNCONDITIONAL))
+            store.writer.check()
+            assert keys(store) == ["a"]
+            store.writing.set_authorizer(None)
+
+    asyncio.run(run())
+    told = [(record.levelname, record.getMessage()) for record in caplog.records]
+    assert told == [("WARNING", "the log of the index was not checkpointed: not authorized")]
 
 
 def test_after_a_commit_in_doubt_nothing_is_written_any_more(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
