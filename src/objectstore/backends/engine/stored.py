@@ -10,6 +10,7 @@ import hashlib
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, TypeAlias
 
@@ -26,6 +27,11 @@ _STORED: Final = """
     WHERE key >= ? ORDER BY key LIMIT ?"""
 _ROWS: Final = "SELECT key, size, sha256, blob, seq FROM objects WHERE key >= ? ORDER BY key LIMIT ?"
 _ROWS_BACK: Final = "SELECT key FROM objects WHERE key > ? ORDER BY key DESC"
+_ROW_BACK: Final = """
+    SELECT key, size, sha256, blob, seq FROM objects
+    WHERE key > ? AND key < coalesce(?, x'') ORDER BY key DESC LIMIT 1"""
+_ROW_FROM_BEHIND: Final = """
+    SELECT key, size, sha256, blob, seq FROM objects WHERE key BETWEEN ?1 AND ?1 ORDER BY key DESC LIMIT 1"""
 _PARTS: Final = """
     SELECT upload, number, size, sha256, blob, parts.seq, length(data) FROM parts LEFT JOIN bodies USING (seq)
     WHERE (upload, number) > (?, ?) ORDER BY upload, number LIMIT ?"""
@@ -160,6 +166,9 @@ class Bodies:
             except sqlite3.Error:
                 continue
             return [self._apart(Stored(*row)) for row in rows]
+        with suppress(sqlite3.Error):
+            # On an upper page, it is not found by way of a damaged page before it, but by way of the one behind.
+            return [self._apart(Stored(*row)) for row in self._execute(_ROW_FROM_BEHIND, (start,)).fetchall()] or None
         return None
 
     def _apart(self, stored: Stored) -> Stored:
@@ -181,6 +190,10 @@ class Bodies:
                 before = key
         except sqlite3.Error:
             pass
+        # Python looks for one more row before it gives one, and so keeps back the last that can be read.
+        with suppress(sqlite3.Error):
+            for row in self._execute(_ROW_BACK, (start, before)).fetchall():
+                before = row[0]
         return Gap(start.removesuffix("\0"), before)
 
 
