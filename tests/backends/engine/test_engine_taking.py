@@ -17,7 +17,7 @@ from backends.engine.bare import Bare, bare
 from backends.engine.test_engine_transaction import put
 from objectstore.backends.engine import intake, parts, steps
 from objectstore.backends.engine.blobs import StagedBlob
-from objectstore.backends.engine.intake import Intake, Taken, commit
+from objectstore.backends.engine.intake import Intake, Taken, _fewer, commit
 from objectstore.backends.engine.operations import Body
 from objectstore.backends.engine.parts import PartReader
 from objectstore.backends.engine.rows import PartRow
@@ -172,6 +172,45 @@ def test_who_is_cancelled_leaves_nothing_once_what_is_under_way_has_ended(
             store.executor.shutdown()
             assert happened[-1] == "discard"
             assert files(store) == []
+
+    asyncio.run(run())
+
+
+def test_small_pieces_are_joined_and_large_ones_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "_PIECE", 4)
+    for pieces in ([of(4)], [of(4), of(4)], [of(7), of(1)]):
+        assert _fewer(pieces) is pieces
+    assert _fewer([of(4), of(3)]) == [of(4) + of(3)]
+    assert _fewer([of(1)] * 3) == [of(1) * 3]
+
+
+def test_the_rest_of_a_body_follows_the_last_byte_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "_PIECE", 1)
+    waiting, go = threading.Event(), threading.Event()
+    written: list[bytes] = []
+    write = StagedBlob.write
+
+    def slowly(blob: StagedBlob, data: bytes) -> None:
+        if len(data) == 1:
+            waiting.set()
+            go.wait(60)
+        written.append(data)
+        write(blob, data)
+
+    monkeypatch.setattr(StagedBlob, "write", slowly)
+
+    async def run() -> None:
+        async with bare(tmp_path) as store:
+            body = stream(of(BLOCK - 1), b"x", b"the rest")
+            taking = asyncio.create_task(intake_of(store).take(body, None, {}, SHA256))
+            try:
+                await asyncio.to_thread(waiting.wait)
+                for _ in range(100):
+                    await asyncio.sleep(0)
+                assert written == [of(BLOCK - 1)]
+            finally:
+                go.set()
+            await kept(store, await taking, of(BLOCK - 1) + b"x" + b"the rest")
 
     asyncio.run(run())
 
