@@ -160,7 +160,9 @@ def _sources(layer: Layer) -> list[str]:
 
 
 def _metas(layer: Layer) -> Iterator[Path]:
-    yield from sorted((layer.folder / "mutants").rglob("*.py.meta"))
+    base = layer.folder / "mutants/src/objectstore"
+    # Only of its modules: what was found out of one that has gone to another layer may be there still.
+    yield from sorted({meta for module in layer.modules for meta in base.glob(f"{module.removesuffix('.py')}.py.meta")})
 
 
 def _report(layer: Layer, known: Listed) -> int:
