@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,7 @@ from objectstore.backends.engine.rows import EPOCH, PartRow, encode_digests
 from objectstore.backends.engine.uploads import EngineUploads, _chosen, _shared
 from objectstore.errors import (
     AlreadyExists,
+    Corrupted,
     DigestMismatch,
     IncompleteBody,
     InvalidDigest,
@@ -259,6 +261,77 @@ def test_all_who_complete_get_the_one_object(tmp_path: Path, bodies: Sequence[by
             assert uploads._completing == {}
 
     asyncio.run(run())
+
+
+def test_an_only_part_becomes_the_object_and_of_two_none_does(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with opened(tmp_path) as (store, uploads):
+            upload_id, parts = await sent(uploads, LARGE)
+            (row,) = store.index.parts(upload_id)
+            await uploads.complete(upload_id, parts)
+            whole = store.index.row("key")
+            assert whole is not None
+            assert whole.blob == row.blob
+            upload_id, parts = await sent(uploads, LARGE, LARGE)
+            assert (await uploads.complete(upload_id, parts)).size == 2 * len(LARGE)
+
+    asyncio.run(run())
+
+
+def test_a_part_of_another_size_than_told_is_refused(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with opened(tmp_path) as (store, uploads):
+            upload_id, _ = await sent(uploads)
+            for size in (len(LARGE) - 1, len(LARGE) + 1):
+                with pytest.raises(IncompleteBody):
+                    await uploads.put_part(upload_id, 1, LARGE, PutOptions(size=size))
+            assert ((await uploads.get(upload_id)).parts, files(store)) == ((), [])
+
+    asyncio.run(run())
+
+
+def test_a_part_that_the_index_holds_only_half_of_makes_no_object(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with opened(tmp_path) as (store, uploads):
+            for order in ((1, 2), (2, 3)):  # put together while they came, and at the end
+                upload_id = (await uploads.begin("key", PLAIN)).upload_id
+                parts = []
+                for number in order:
+                    part = await uploads.put_part(upload_id, number, SMALL, PLAIN)
+                    parts.append((number, part.etag))
+                    store.writing.execute("UPDATE bodies SET data = substr(data, 1, 3)")
+                with pytest.raises(Corrupted, match="in the index has 3 bytes, not 5"):
+                    await uploads.complete(upload_id, parts)
+                assert store.index.row("key") is None
+
+    asyncio.run(run())
+
+
+def test_what_was_put_together_early_goes_once_there_is_an_object(tmp_path: Path) -> None:
+    complaints: list[dict[str, Any]] = []
+
+    async def run() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+        async with opened(tmp_path) as (_, uploads):
+            upload_id, parts = await sent(uploads, LARGE, SMALL)
+            (assembly,) = uploads._assemblies._running.values()
+            with pytest.raises(InvalidPart):
+                await uploads.complete(upload_id, [*parts, (3, "e")])
+            await asyncio.sleep(0)
+            assert not assembly.task.cancelling(), "there may be another try"
+            waiting = asyncio.create_task(uploads.complete(upload_id, parts[:1]))
+            await asyncio.sleep(0)
+            uploads._completing[upload_id].cancel()  # as a loop does with all that is left when it ends
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            await asyncio.sleep(0)
+            assert not assembly.task.cancelling()
+            await uploads.complete(upload_id, parts[:1])
+            await asyncio.wait([assembly.task])
+            assert assembly.task.cancelled()
+
+    asyncio.run(run())
+    assert complaints == []
 
 
 def test_an_etag_of_its_own_is_given_when_none_was_chosen(tmp_path: Path) -> None:

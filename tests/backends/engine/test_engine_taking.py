@@ -374,6 +374,10 @@ def test_a_part_that_is_gone_or_has_another_size_is_told(tmp_path: Path) -> None
             for one in gone:
                 with pytest.raises(InvalidPart, match="part 3 was replaced or removed"):
                     await read(store, one)
+            store.writing.execute("INSERT INTO bodies VALUES (3, ?)", (b"short",))
+            for size in (4, 6):
+                with pytest.raises(Corrupted, match=f"the body of part 3 in the index has 5 bytes, not {size}"):
+                    await read(store, part(3, size))
             blob = await intake_of(store).take(of(40), None, {}, SHA256)
             await commit(store.writer, put("key", blob.body, UNCONDITIONAL), blob)
             with pytest.raises(Corrupted, match="the file of part 3 has 40 bytes, not 41"):

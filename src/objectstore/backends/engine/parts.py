@@ -34,6 +34,10 @@ class PartReader:
                 data = self._index.body(part.seq)
                 if data is None:
                     raise gone(part)
+                if len(data) != part.size:
+                    raise Corrupted(
+                        f"the body of part {part.number} in the index has {len(data)} bytes, not {part.size}"
+                    )
                 yield data
             elif part.blob is not None:
                 async with aclosing(self._blocks(part, part.blob)) as blocks:

@@ -187,7 +187,8 @@ class EngineUploads:
         if len(parts) == 1 and (taken := _shared(parts[0], expected, algorithms)) is not None:
             return taken
         begun = await self._assemblies.finish(upload.id, parts)
-        return begun or await self._intake.take(self._reader.read(parts), size, expected, algorithms)
+        # Whoever reads the parts looks at the size of each.
+        return begun or await self._intake.take(self._reader.read(parts), None, expected, algorithms)
 
     def _known(self, upload_id: str) -> UploadRow:
         upload = self._index.upload(upload_id)
