@@ -62,6 +62,7 @@ LAYERS: Final = (
     _engine("taking", "intake", "intake taking"),
     _engine("evidence", "backupset fixity rescue", "evidence"),
     _engine("completing", "uploads", "parting"),
+    _engine("assembling", "assembly", "assembling"),
 )
 
 _MYPY: Final = ("mypy", "--output=json", "--disable-error-code=unused-ignore")

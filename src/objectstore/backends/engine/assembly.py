@@ -44,7 +44,7 @@ class Assemblies:
         elif number <= 2 and len(self._running) < _MOST and self._has_two(upload.id):
             # An only part becomes the object as it is. And one that was dropped does not begin again at the first.
             self._running[upload.id] = assembly = _Assembly(upload, self._index, self._intake, self._reader, self._idle)
-            assembly.task.add_done_callback(lambda _: self._running.pop(upload.id, None))
+            assembly.task.add_done_callback(lambda _: self._running.pop(upload.id))
 
     async def finish(self, upload_id: str, parts: Sequence[PartRow]) -> Taken | None:
         """The body that these parts make; None when all of them are still to be read."""
