@@ -21,6 +21,8 @@ INTEGERS = [0, 1, -1, 2**7, -(2**15), 2**23 - 1, -(2**31), 2**47 - 1, -(2**63)]
 @pytest.fixture
 def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(tmp_path / "index", isolation_level=None)) as opened:
+        opened.execute("PRAGMA synchronous = OFF")
+        opened.execute("PRAGMA journal_mode = MEMORY")
         opened.execute("CREATE TABLE tree (key TEXT NOT NULL PRIMARY KEY, value) WITHOUT ROWID")
         opened.execute("CREATE TABLE bodies (seq INTEGER PRIMARY KEY, data)")
         yield opened

@@ -147,6 +147,8 @@ class _Rebuilding:
                 self._last = max(self._last, found.seq)
                 self._connection.execute(_OBJECT, found)
             elif (table := _table_of(row)) is not None:
+                if table == "parts":
+                    self._last = max(self._last, PartRow._make(row).seq)
                 self._connection.execute(_OTHERS[table], row)
             elif len(row) == 2 and isinstance(row[0], str) and isinstance(row[1], str):
                 self._files[row[1]] = row[0]
