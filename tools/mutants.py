@@ -61,6 +61,7 @@ LAYERS: Final = (
     _engine("parts", "parts", "taking"),
     _engine("taking", "intake", "intake taking"),
     _engine("evidence", "backupset fixity rescue", "evidence"),
+    _engine("mending", "mending", "donors"),
     _engine("completing", "uploads", "parting"),
     _engine("assembling", "assembly", "assembling"),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ from pathlib import Path
 from objectstore.backends.engine import schema, steps
 from objectstore.backends.engine.blobs import Blobs
 from objectstore.backends.engine.board import Board
-from objectstore.backends.engine.directory import Directory
+from objectstore.backends.engine.directory import FORMAT_NAME, FORMAT_VERSION, Directory
 from objectstore.backends.engine.highwater import HighWater
 from objectstore.backends.engine.index import ReadIndex
 from objectstore.backends.engine.turns import Turns
@@ -34,16 +35,23 @@ class Bare:
     executor: ThreadPoolExecutor
 
 
+def laid_out(root: Path) -> Directory:
+    """An empty data directory. Nothing is synced."""
+    directory = Directory(root)
+    for path in (directory.staging, directory.blobs):
+        path.mkdir(parents=True)
+    directory.format.write_text(json.dumps({"format": FORMAT_NAME, "version": FORMAT_VERSION}))
+    with closing(sqlite3.connect(directory.index, isolation_level=None)) as connection:
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.executescript(f"BEGIN; {schema.TABLES} {schema.USAGE_TABLES} COMMIT;")
+    return directory
+
+
 @asynccontextmanager
 async def bare(root: Path, *, step: Callable[[str], None] = steps.no_step, start: bool = True) -> AsyncIterator[Bare]:
     """All of it, open; nothing is synced. The writer commits once it is started."""
-    directory = Directory(root)
-    for path in (directory.staging, directory.blobs):
-        path.mkdir()
-    directory.format.touch()
-    with closing(sqlite3.connect(directory.index, isolation_level=None)) as connection:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.executescript(schema.TABLES + schema.USAGE_TABLES)
+    directory = laid_out(root)
     with ExitStack() as opened:
         executor = opened.enter_context(ThreadPoolExecutor(2, thread_name_prefix="bare"))
         reading = opened.enter_context(closing(schema.open_for_reading(directory.index)))

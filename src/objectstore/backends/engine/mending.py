@@ -104,7 +104,7 @@ def _put_file(directory: Directory, stored: Stored, blob: str, found: Path | byt
     else:
         aside.write_bytes(found)
         digest = hashlib.sha256(found).digest()
-    if digest != stored.sha256:  # pragma: no cover  it has changed between the look and the copy
+    if digest != stored.sha256:  # it has changed between the look and the copy
         aside.unlink()
         return False
     # It never had another mode, and a backup may have been brought here by another program.
