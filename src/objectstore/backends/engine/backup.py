@@ -162,7 +162,7 @@ class _Taking:
             sync_folder(folder)
             sync_folder(self.kept.states)
             self._step(steps.AFTER_SNAPSHOT)
-            with closing(_open(index)) as copied:
+            with closing(sqlite3.connect(index)) as copied:
                 manifest = _described(copied, state, index, self._now)
                 self._add_blobs(copied)
             for name in self._done.changed_folders:
@@ -244,7 +244,7 @@ class _Taking:
                 shutil.rmtree(state)
         self._step(steps.AFTER_OLD_STATES)
         removed = 0
-        with closing(_open(self.kept.index(manifest.state))) as index:
+        with closing(sqlite3.connect(self.kept.index(manifest.state))) as index:
             for name in FOLDERS:
                 there = _sizes(self.kept.blobs / name)
                 for unwanted in there.keys() - {blob.name for blob in wanted(index, name)}:
@@ -258,10 +258,6 @@ def _check_apart(data: Path, target: Path) -> None:
     here, there = data.resolve(), target.resolve()
     if here == there or here in there.parents or there in here.parents:
         raise ConfigurationError(f"a backup of {data} cannot be kept in {target}: one is inside the other")
-
-
-def _open(index: Path) -> sqlite3.Connection:
-    return sqlite3.connect(index, isolation_level=None)
 
 
 def _described(index: sqlite3.Connection, state: str, path: Path, now: datetime) -> Manifest:
