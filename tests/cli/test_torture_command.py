@@ -15,6 +15,7 @@ import pytest
 from cli.served import invoke
 from objectstore.cli import exits, torture
 from objectstore.cli.output import Output
+from objectstore.cli.workplace import workplace
 from objectstore.testing.torture import report
 from objectstore.testing.torture.history import Event
 from objectstore.testing.torture.run import ANY_MOMENT, Options, Outcome, Tally
@@ -69,7 +70,59 @@ def test_nothing_is_left_when_it_is_told_to_end(tmp_path: Path) -> None:
         assert process.stderr is not None
         assert b"seed" in process.stderr.readline()
         (folder,) = tmp_path.iterdir()
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == exits.TERMINATED
+        # More than once, as the impatient do.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGTERM):
+            process.send_signal(number)
+        assert process.wait(60) == exits.INTERRUPTED
+        assert b"cut short after 0 kills" in process.stderr.read()
     assert not folder.exists()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_empty_again_when_nothing_was_wrong(tmp_path: Path) -> None:
+    with workplace(tmp_path / "new", "torture", Output()) as place:
+        (place.folder / "data").mkdir()
+        (place.folder / "log").touch()
+    assert list((tmp_path / "new").iterdir()) == []
+    with workplace(tmp_path / "new", "torture", Output()) as place:
+        (place.folder / "report.json").touch()
+        place.kept = True
+    assert (tmp_path / "new/report.json").exists()
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt, SystemExit])
+def test_a_test_that_does_not_come_to_its_end_leaves_what_is_in_the_folder(
+    error: type[BaseException], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def cut_short() -> None:
+        with workplace(tmp_path, "torture", Output()) as place:
+            (place.folder / "log").touch()
+            raise error
+
+    with pytest.raises(error):
+        cut_short()
+    assert (tmp_path / "log").exists()
+    assert capsys.readouterr().err == f"what it left is in {tmp_path}\n"
+
+
+def test_a_terminal_that_is_closed_ends_it_and_nohup_keeps_it() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        with pytest.raises(SystemExit) as told, workplace(None, "torture", Output()) as place:
+            signal.raise_signal(signal.SIGHUP)
+        assert (told.value.code, place.folder.exists()) == (129, False)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        with workplace(None, "torture", Output()):
+            signal.raise_signal(signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_what_is_no_empty_folder_is_refused_and_left_alone(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.write_text("precious")
+    for place, why in ((mine, b"is not a folder"), (tmp_path, b"is not empty")):
+        refused = invoke("torture", "--kills", "1", "--data", str(place))
+        assert (refused.returncode, why in refused.stderr, b"seed" in refused.stderr) == (exits.USAGE, True, False)
+    assert mine.read_text() == "precious"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from objectstore.testing.servergroup import living
 from objectstore.testing.torture.zygote import Zygote
 
 LIFE = """
@@ -36,6 +38,16 @@ def test_lives_are_forked_and_their_ends_told(tmp_path: Path) -> None:
         assert zygote.poll(waiting) == -signal.SIGKILL
         assert zygote.poll(ended) == 3
         assert log.read_text().splitlines()[0] == "['3', 'x'] first True fork"
+
+
+def test_no_life_goes_on_when_the_run_has_gone(tmp_path: Path) -> None:
+    with Zygote([sys.executable, "-c", LIFE], os.environ) as zygote:
+        life = zygote.start(["wait"], {"MARK": "alone"}, tmp_path / "log")
+        assert living(life)
+    deadline = time.monotonic() + 60
+    while living(life) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not living(life)
 
 
 def test_a_zygote_that_ends_is_told(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -94,13 +93,13 @@ def soak(
     out = Output(json=json, quiet=quiet)
     with reported(out):
         parsed = _sizes(sizes)
-        with workplace(data, "soak") as folder:
+        with workplace(data, "soak", out) as place:
             from objectstore.testing.soak import report, run
 
             chosen = secrets.randbelow(1_000_000) if seed is None else seed
-            out.say(f"seed {chosen}, in {folder}")
+            out.say(f"seed {chosen}, in {place.folder}")
             options = run.Options(
-                folder=folder,
+                folder=place.folder,
                 seed=chosen,
                 seconds=seconds,
                 sizes=parsed,
@@ -115,15 +114,15 @@ def soak(
                 idle_timeout=idle_timeout,
             )
             outcome = run.run(options, out.say)
-        if outcome.wrong:
-            path = report.write(outcome)
-            for one in (*outcome.record.complaints[:_TOLD], *outcome.wrong):
-                out.say(f"wrong: {one}")
-            out.say(f"see {path}")
-        elif data is None:
-            shutil.rmtree(folder)
+            path = None
+            if outcome.wrong:
+                place.kept = True
+                path = report.write(outcome)
+                for one in (*outcome.record.complaints[:_TOLD], *outcome.wrong):
+                    out.say(f"wrong: {one}")
+                out.say(f"see {path}")
         if json:
-            out.document(report.summary(outcome))
+            out.document(report.summary(outcome) | {"report": None if path is None else str(path)})
         else:
             for line in report.lines(outcome):
                 out.line(line)

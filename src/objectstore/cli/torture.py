@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -67,14 +66,14 @@ def torture(
     with reported(out):
         if seconds is not None and kills is not None:
             raise Usage("--seconds and --kills both say when to end: give one of them")
-        with workplace(data, "torture") as folder:
+        with workplace(data, "torture", out) as place:
             from objectstore.testing.torture import report, run
 
             chosen = secrets.randbelow(1_000_000) if seed is None else seed
-            out.say(f"seed {chosen}, in {folder}")
+            out.say(f"seed {chosen}, in {place.folder}")
             options = run.Options(
                 command=_ENTRY,
-                folder=folder,
+                folder=place.folder,
                 seed=chosen,
                 seconds=_SECONDS if seconds is None and kills is None else seconds,
                 kills=kills,
@@ -82,13 +81,27 @@ def torture(
                 server=server,
                 clients=clients,
             )
-            outcome = run.run(options, lambda tally: _tell_progress(out, tally))
-        if outcome.violations:
-            _tell_violations(out, outcome, report.write(outcome))
-        elif data is None:
-            shutil.rmtree(folder)
+            so_far = run.Tally()
+
+            def progress(tally: Tally) -> None:
+                nonlocal so_far
+                so_far = tally
+                _tell_progress(out, tally)
+
+            try:
+                outcome = run.run(options, progress)
+            except (KeyboardInterrupt, SystemExit):
+                out.say(
+                    f"cut short after {_kills(so_far)}, {so_far.answered} answers checked; nothing was wrong so far"
+                )
+                raise
+            path = None
+            if outcome.violations:
+                place.kept = True
+                path = report.write(outcome)
+                _tell_violations(out, outcome, path)
         if json:
-            out.document(report.summary(outcome))
+            out.document(report.summary(outcome) | {"report": None if path is None else str(path)})
         else:
             _tell(out, outcome)
         if outcome.violations:
@@ -97,13 +110,17 @@ def torture(
 
 def _tell_progress(out: Output, tally: Tally) -> None:
     if tally.killed % 10 == 0:
-        out.say(f"{tally.killed} kills, {tally.answered} answers checked")
+        out.say(f"{_kills(tally)}, {tally.answered} answers checked")
+
+
+def _kills(tally: Tally) -> str:
+    return "1 kill" if tally.killed == 1 else f"{tally.killed} kills"
 
 
 def _tell(out: Output, outcome: Outcome) -> None:
     tally = outcome.tally
     out.line(
-        f"{tally.killed} kills in {tally.seconds:.0f} s, {tally.kills['any moment']} of them at any moment; "
+        f"{_kills(tally)} in {tally.seconds:.0f} s, {tally.kills['any moment']} of them at any moment; "
         f"{tally.answered} answers and {tally.unanswered} requests without one, {tally.events} operations judged; "
         f"{tally.visits.total()} other commands beside it; at most {human_size(tally.largest)} on disk"
     )

@@ -4,7 +4,8 @@ Most of a start is importing; a life that is forked only does what comes after t
 its arguments, opens the store, binds, and starts its workers, by forks as well. It leads a process group of its own.
 
 The process is told by lines of JSON on stdin and answers each by one: `start` by the number of the process,
-`poll` by how the process ended or null, `wait` by how it ended. It ends with its stdin.
+`poll` by how the process ended or null, `wait` by how it ended. It ends with its stdin, and so do the lives that still
+run then: whatever became of who started them, no server goes on alone.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -22,6 +24,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 ARGUMENT: Final = "--zygote"
+_PATIENCE: Final = 10.0  # seconds for it to end lives that nobody else did
 _NEEDED: Final = (
     "granian.server",
     "uvicorn",
@@ -63,12 +66,14 @@ class Zygote:
 
     def __exit__(self, *_: object) -> None:
         # Its output may be open elsewhere: in a life, and in what tracks the resources of lives.
-        self._process.kill()
-        self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
             assert stream is not None
             with suppress(BrokenPipeError):
                 stream.close()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_PATIENCE)
+        self._process.kill()
+        self._process.wait()
 
     def start(self, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> int:
         """Fork a life with these arguments, and this besides the environment that all have; its process."""
@@ -103,6 +108,7 @@ def forks(arguments: Sequence[str]) -> None:
         import_module(name)
     resource_tracker.ensure_running()  # here, else each life starts one
     ended: dict[int, int] = {}
+    living: set[int] = set()
     for line in iter(sys.stdin.readline, ""):
         order, about = json.loads(line)
         if order == "start":
@@ -114,14 +120,19 @@ def forks(arguments: Sequence[str]) -> None:
             with suppress(OSError):
                 os.setpgid(process, process)
             ended.pop(process, None)  # of an earlier one of the same number
+            living.add(process)
             answer: int | None = process
         else:
             if about not in ended:
                 found, status = os.waitpid(about, 0 if order == "wait" else os.WNOHANG)
                 if found:
                     ended[about] = os.waitstatus_to_exitcode(status)
+                    living.discard(about)
             answer = ended.get(about)
         print(json.dumps(answer), flush=True)  # noqa: T201  to the run
+    for process in living:
+        with suppress(ProcessLookupError):
+            os.killpg(process, signal.SIGKILL)
     sys.exit(0)
 
 
