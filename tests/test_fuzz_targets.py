@@ -45,9 +45,9 @@ def test_a_target_fails_for_another_error_and_for_what_does_not_hold() -> None:
 def test_a_bounded_run_finds_nothing(tmp_path: Path) -> None:
     # A number of inputs and a seed, not a time: what it finds does not depend on how busy the machine is.
     command = [sys.executable, "-m", "fuzz", "--runs", "3000", "--seconds", "60", "--seed", "1"]
-    done = subprocess.run(
-        command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT), "PATH": ""}, capture_output=True, text=True, check=False
-    )
+    told = {"PYTHONPATH": str(ROOT), "PATH": "", "TMPDIR": str(tmp_path)}
+    done = subprocess.run(command, cwd=tmp_path, env=told, capture_output=True, text=True, check=False)
     assert done.returncode == 0, (done.stdout + done.stderr)[-10_000:]
     assert done.stdout.count("--- ") == len(TARGETS)
     assert "nothing found" in done.stdout
+    assert not list(tmp_path.iterdir())
