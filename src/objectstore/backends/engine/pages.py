@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, TypeAlias
 
@@ -19,13 +20,21 @@ Kind: TypeAlias = Literal["leaf", "inner", "rows"]
 
 # Of a table without row ids, or an index: leaves and what is above them both hold rows. Of others, only leaves.
 _KINDS: Final[dict[int, Kind]] = {0x0A: "leaf", 0x02: "inner", 0x0D: "rows"}
-_HEADER: Final = 100  # bytes of the first page, before its tree
 _FREE: Final = 32  # where the number of the first page that lists free ones stands
+_MOST_FREE: Final = PAGE_SIZE // 4 - 2  # on one such page
+# Bytes of a row on its page: at most, or at least when it goes on in others.
+_MOST: Final[dict[Kind, int]] = {
+    "rows": PAGE_SIZE - 35,
+    "leaf": (PAGE_SIZE - 12) * 64 // 255 - 23,
+    "inner": (PAGE_SIZE - 12) * 64 // 255 - 23,
+}
+_LEAST: Final = (PAGE_SIZE - 12) * 32 // 255 - 23
+_MORE: Final = PAGE_SIZE - 4  # bytes of a row on each other page
 _INTEGERS: Final = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}  # serial type to bytes
 
 
 class Page(NamedTuple):
-    """A page that holds rows; `row_ids` beside them, of a table that has some."""
+    """A page that holds rows; `row_ids` beside them, each 0 where the table has none."""
 
     number: int
     kind: Kind
@@ -38,11 +47,15 @@ class _Damaged(Exception):
 
 
 def pages(path: Path) -> Iterator[Page]:
-    """All pages that hold rows and are not free, in the order of the file. Raises OSError."""
+    """All pages that hold rows and are not free, in the order of the file. Not the first, which tells of the tables.
+
+    Raises:
+        OSError: the file cannot be opened.
+    """
     with path.open("rb") as file:
         reader = _Reader(file.fileno())
         free = reader.free()
-        for number in range(1, reader.count + 1):
+        for number in range(2, reader.count + 1):
             if number not in free and (page := reader.page(number)) is not None:
                 yield page
 
@@ -54,23 +67,26 @@ class _Reader:
 
     def free(self) -> set[int]:
         found: set[int] = set()
-        trunk = int.from_bytes(self._raw(1)[_FREE : _FREE + 4], "big") if self.count else 0
-        while 0 < trunk <= self.count and trunk not in found:
-            found.add(trunk)
-            raw = self._raw(trunk)
-            trunk, count = int.from_bytes(raw[:4], "big"), int.from_bytes(raw[4:8], "big")
-            if count > PAGE_SIZE // 4 - 2:
-                break  # no such page
-            found |= {int.from_bytes(raw[at : at + 4], "big") for at in range(8, 8 + 4 * count, 4)}
+        with suppress(_Damaged):
+            trunk = _number(self._raw(1), _FREE)
+            while trunk not in found:  # the last one names page 0, which is none
+                raw = self._raw(trunk)
+                found.add(trunk)
+                trunk, count = _number(raw, 0), _number(raw, 4)
+                if count > _MOST_FREE:
+                    raise _Damaged
+                found |= {_number(raw, at) for at in range(8, 8 + 4 * count, 4)}
         return found
 
     def page(self, number: int) -> Page | None:
         """The page, if it holds rows; those of them that can be read."""
-        raw = self._raw(number)
-        head = _HEADER if number == 1 else 0
-        kind = _KINDS.get(raw[head])
-        count = int.from_bytes(raw[head + 3 : head + 5], "big")
-        first = head + (12 if kind == "inner" else 8)
+        try:
+            raw = self._raw(number)
+        except _Damaged:
+            return None
+        kind = _KINDS.get(raw[0])
+        count = int.from_bytes(raw[3:5], "big")
+        first = 12 if kind == "inner" else 8
         if kind is None or first + 2 * count > PAGE_SIZE:
             return None
         page = Page(number, kind, [], [])
@@ -93,32 +109,33 @@ class _Reader:
         return row_id, _record(self._payload(raw, at, size, kind))
 
     def _payload(self, raw: bytes, at: int, size: int, kind: Kind) -> bytes:
-        most = PAGE_SIZE - 35 if kind == "rows" else (PAGE_SIZE - 12) * 64 // 255 - 23
-        if size <= most:
+        if size <= _MOST[kind]:
             return _cut(raw, at, size)
-        least = (PAGE_SIZE - 12) * 32 // 255 - 23
-        here = least + (size - least) % (PAGE_SIZE - 4)
-        here = here if here <= most else least
+        here = _LEAST + (size - _LEAST) % _MORE
+        here = here if here <= _MOST[kind] else _LEAST
         found = [_cut(raw, at, here)]
-        follows = int.from_bytes(_cut(raw, at + here, 4), "big")
+        follows = _number(raw, at + here)
         left = size - here
         if left > self.count * PAGE_SIZE:
             raise _Damaged
         while left > 0:
-            if not 0 < follows <= self.count:
-                raise _Damaged
             more = self._raw(follows)
-            follows = int.from_bytes(more[:4], "big")
+            follows = _number(more, 0)
             found.append(more[4 : 4 + left])
             left -= len(found[-1])
         return b"".join(found)
 
     def _raw(self, number: int) -> bytes:
-        try:
+        with suppress(OSError):  # the disk cannot read it, or there is none before the first
             raw = os.pread(self._fd, PAGE_SIZE, (number - 1) * PAGE_SIZE)
-        except OSError:
-            raw = b""  # the disk cannot read it either
-        return raw.ljust(PAGE_SIZE, b"\0")
+            if len(raw) == PAGE_SIZE:
+                return raw
+        raise _Damaged
+
+
+def _number(raw: bytes, at: int) -> int:
+    """The number of a page, or a count of them."""
+    return int.from_bytes(_cut(raw, at, 4), "big")
 
 
 def _record(data: bytes) -> tuple[Value, ...]:
@@ -129,6 +146,8 @@ def _record(data: bytes) -> tuple[Value, ...]:
         kind, at = _varint(data, at)
         value, body = _value(data, kind, body)
         values.append(value)
+    if at != end or body != len(data):
+        raise _Damaged
     return tuple(values)
 
 
