@@ -53,7 +53,8 @@ check: $(VENV)/.installed
 # The rules, the HTTP contract and the engine, by the tests beside them; those that kill or cut the power at every step add
 # nothing here.
 COVERING := tests/core tests/wire tests/backends/engine --hypothesis-profile coverage \
-	--ignore tests/backends/engine/test_engine_crashes.py --ignore tests/backends/engine/test_power_loss.py
+	--ignore tests/backends/engine/test_engine_crashes.py --ignore tests/backends/engine/test_power_loss.py \
+	--ignore tests/backends/engine/test_power_repair.py
 
 coverage: $(VENV)/.installed
 	@rm -rf .coverage

@@ -9,6 +9,7 @@ has the new name was synced. Renaming is atomic.
 from __future__ import annotations
 
 import random
+import shutil
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -62,7 +63,15 @@ class Change:
         body[self.offset : self.offset + len(data)] = data
 
 
-Found: TypeAlias = "dict[str, bytes | None]"  # path to body; None is a folder
+@dataclass(frozen=True)
+class Body:
+    """Of a file. Names of one file have the same inode."""
+
+    inode: int
+    data: bytes
+
+
+Found: TypeAlias = "dict[str, Body | None]"  # path to body; None is a folder
 Chooser: TypeAlias = "Callable[[list[Change]], list[tuple[Change, int | None]]]"  # which arrive, and how much of each
 
 
@@ -97,6 +106,23 @@ class Disk:
     folders: set[str] = field(default_factory=set)  # all that there ever were
     number: dict[int, int] = field(default_factory=dict)  # inode of the system, which gives them out again, to ours
 
+    @classmethod
+    def of(cls, folder: Path) -> Disk:
+        """One that has the folder for sure, and all that is in it."""
+        disk = cls(folders={str(folder)}, names={str(folder): FOLDER})
+        for path in folder.rglob("*"):
+            if path.is_dir():
+                disk.folders.add(str(path))
+                disk.names[str(path)] = FOLDER
+                continue
+            inode = path.stat().st_ino
+            if inode not in disk.number:
+                disk.number[inode] = len(disk.files) + 1
+                disk.files[disk.number[inode]] = File(bytearray(path.read_bytes()))
+            disk.names[str(path)] = disk.number[inode]
+        disk.now = dict(disk.names)
+        return disk
+
     def do(self, op: Op) -> None:
         match op.kind:
             case "c":
@@ -110,6 +136,8 @@ class Disk:
                 self._name(Naming(op.path, None, FOLDER))
             case "r":
                 self._name(Naming(op.path, op.other, self.now[op.path]))
+            case "l":
+                self._name(Naming(None, op.other, self.now[op.path]))
             case "w":
                 self._file(op).pending.append(Change(op.offset, op.data))
             case "t":
@@ -166,6 +194,7 @@ class Disk:
         for naming in namings:
             _apply(names, naming)
         found: Found = {}
+        bodies: dict[int, Body] = {}
         for path, inode in sorted(names.items()):
             folder = str(PurePosixPath(path).parent)
             if folder in self.folders and folder not in found:
@@ -173,22 +202,34 @@ class Disk:
             if inode == FOLDER:
                 found[path] = None
                 continue
-            file = self.files[inode]
-            body = bytearray(file.safe)
-            for change, cut in choose(file.pending):
-                change.to(body, cut)
-            found[path] = bytes(body)
+            if inode not in bodies:
+                file = self.files[inode]
+                data = bytearray(file.safe)
+                for change, cut in choose(file.pending):
+                    change.to(data, cut)
+                bodies[inode] = Body(inode, bytes(data))
+            found[path] = bodies[inode]
         return found
 
 
-def lay_out(found: Found, root: str, target: Path) -> None:
-    """Make the files of an outcome that were below `root` below `target`."""
+def lay_out(found: Found, root: Path, target: Path) -> None:
+    """Make the files of an outcome that were below `root` below `target`, which may be there with something else."""
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir()
+    placed: dict[int, Path] = {}
     for path, body in found.items():
+        if not (path == str(root) or path.startswith(f"{root}/")):
+            continue
         place = target / PurePosixPath(path).relative_to(root)
         if body is None:
             place.mkdir(parents=True, exist_ok=True)
-        elif not path.endswith("-shm"):  # which is of the processes, and made anew
-            place.write_bytes(body)
+        elif path.endswith("-shm"):
+            continue  # which is of the processes, and made anew
+        elif body.inode in placed:
+            place.hardlink_to(placed[body.inode])
+        else:
+            place.write_bytes(body.data)
+            placed[body.inode] = place
 
 
 def _apply(names: dict[str, int], naming: Naming) -> None:

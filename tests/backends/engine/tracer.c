@@ -185,14 +185,30 @@ ON_PATH(rmdir, 'u', (const char *at), AT_FDCWD, syscall(SYS_unlinkat, AT_FDCWD, 
 ON_PATH(unlinkat, 'u', (int folder, const char *at, int flags), folder, syscall(SYS_unlinkat, folder, at, flags))
 ON_PATH(mkdir, 'm', (const char *at, mode_t mode), AT_FDCWD, syscall(SYS_mkdirat, AT_FDCWD, at, mode))
 
-int rename(const char *from, const char *to) {
+static int both(char kind, int folder, const char *from, int into, const char *to, long (*call)(int, const char *, int, const char *)) {
     char path[PATH_MAX], other[PATH_MAX];
-    if (!located(AT_FDCWD, from, path) || !located(AT_FDCWD, to, other))
-        return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
+    if (!located(folder, from, path) || !located(into, to, other))
+        return (int)call(folder, from, into, to);
     pthread_mutex_lock(&lock);
-    int failed = (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
+    int failed = (int)call(folder, from, into, to);
     if (!failed)
-        note('r', 0, 0, path, other, "", 0);
+        note(kind, 0, 0, path, other, "", 0);
     pthread_mutex_unlock(&lock);
     return failed;
+}
+
+static long renamed(int folder, const char *from, int into, const char *to) {
+    return syscall(SYS_renameat2, folder, from, into, to, 0);
+}
+static long linked(int folder, const char *from, int into, const char *to) {
+    return syscall(SYS_linkat, folder, from, into, to, 0);
+}
+int rename(const char *from, const char *to) {
+    return both('r', AT_FDCWD, from, AT_FDCWD, to, renamed);
+}
+int link(const char *from, const char *to) {
+    return both('l', AT_FDCWD, from, AT_FDCWD, to, linked);
+}
+int linkat(int folder, const char *from, int into, const char *to, int flags) {
+    return flags ? (int)syscall(SYS_linkat, folder, from, into, to, flags) : both('l', folder, from, into, to, linked);
 }
