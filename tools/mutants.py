@@ -64,6 +64,7 @@ LAYERS: Final = (
     _engine("mending", "mending", "donors"),
     _engine("completing", "uploads", "parting"),
     _engine("assembling", "assembly", "assembling"),
+    _engine("facade", "backend", "facade opening"),
 )
 
 _MYPY: Final = ("mypy", "--output=json", "--disable-error-code=unused-ignore")
