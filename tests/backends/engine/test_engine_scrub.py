@@ -20,10 +20,10 @@ import pytest
 from backends.engine.scenes import HUGE, LARGE, SMALL, read
 from backends.engine.test_engine_check import _blob, _change
 from cli.served import invoke
-from objectstore.backends.engine import fixity, scrub
+from objectstore.backends.engine import fixity
 from objectstore.backends.engine.backend import EngineBackend
 from objectstore.backends.engine.fixity import Manifest, Verified
-from objectstore.backends.engine.scrub import Interrupted, Pace, Scrub
+from objectstore.backends.engine.scrub import Interrupted, Scrub
 from objectstore.backends.engine.scrubstate import Pass, ScrubFolder, State
 from objectstore.errors import Corrupted
 from objectstore.server.scrubbing import Scrubber
@@ -192,41 +192,6 @@ def test_one_process_scrubs_at_a_time_and_makes_room_for_who_asks(root: Path) ->
         assert folder.is_asked_for()
     assert not folder.is_asked_for()
     assert _scrubbed(root, yielding=True).damaged == 0
-
-
-def test_it_is_due_by_the_time_of_the_last_pass() -> None:
-    last = State(last=Pass(began=START.timestamp(), ended=START.timestamp()))
-    assert scrub.is_due(State(), MONTH, START)
-    assert not scrub.is_due(last, MONTH, START + MONTH - timedelta(seconds=1))
-    assert scrub.is_due(last, MONTH, START + MONTH)
-    assert scrub.is_due(last, MONTH, START - timedelta(seconds=1))  # the clock was wrong, then or now
-    assert scrub.is_due(State(now=Pass(began=0.0), last=last.last), MONTH, START)
-
-
-class _Waits(threading.Event):
-    """An event that time passes over."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 0.0
-
-    def wait(self, timeout: float | None = None) -> bool:
-        self.now += timeout or 0.0
-        return self.is_set()
-
-
-def test_the_rate_is_kept() -> None:
-    waits = _Waits()
-    pace = Pace(1000, waits, lambda: waits.now)
-    for _ in range(50):
-        pace.spend(500)
-    assert waits.now == pytest.approx(25)
-    waits.now = 100.0  # no catching up for what was not used
-    pace.spend(1000)
-    assert waits.now == pytest.approx(101)
-    waits.set()
-    with pytest.raises(Interrupted):
-        pace.spend(1)
 
 
 def test_a_server_scrubs_when_it_is_due_and_stops_when_told(root: Path) -> None:

@@ -63,10 +63,12 @@ class Pace:
 
     def spend(self, size: int) -> None:
         """So many bytes were read."""
-        now = self._clock()
+        wait = 0.0
         if self._rate:
+            now = self._clock()
             self._free_at = max(self._free_at, now) + size / self._rate
-        if self._stop.wait(max(0.0, self._free_at - now) if self._rate else 0):
+            wait = self._free_at - now
+        if self._stop.wait(wait):
             raise Interrupted
 
 
@@ -111,6 +113,9 @@ class Scrub:
         try:
             state = self._folder.read()
             now = None if restart else state.now
+            if now is not None and now.ended is not None:
+                # A crash came when it was through: its report may have its place already.
+                return self._folder.finish(replace(state, trouble=None))
             state = replace(state, now=now or Pass(began=self._now().timestamp()), trouble=None)
             try:
                 with closing(schema.open_for_reading(self._directory.index)) as connection:
@@ -184,10 +189,9 @@ class Scrub:
         now = under_way(state)
         if nearly_full(self._directory.root):
             raise StorageFull("the disk is nearly full, and there is no room for the report of a scrub")
-        size = now.report_size
-        if waiting or not size:
-            size = fixity.append(self._folder.unfinished, size, waiting)
-            waiting.clear()
+        # Also when nothing waits: what a crash has left behind the report is cut off.
+        size = fixity.append(self._folder.unfinished, now.report_size, waiting)
+        waiting.clear()
         state = replace(state, now=replace(now, report_size=size))
         self._folder.write(state)
         return state
