@@ -62,6 +62,7 @@ LAYERS: Final = (
     _engine("taking", "intake", "intake taking"),
     _engine("evidence", "backupset fixity rescue", "evidence"),
     _engine("mending", "mending", "donors"),
+    _engine("checking", "check", "findings"),
     _engine("completing", "uploads", "parting"),
     _engine("assembling", "assembly", "assembling"),
     _engine("facade", "backend", "facade opening"),
