@@ -182,6 +182,8 @@ def name_blobs(database: sqlite3.Connection, *names: str) -> None:
 def test_files_that_no_row_names_are_told_in_order(directory: Directory, database: sqlite3.Connection) -> None:
     name_blobs(database, "aa1")
     database.execute("INSERT INTO garbage VALUES (1, 'cc1')")
+    (directory.blobs / ".DS_Store").touch()
+    (directory.blobs / "aa" / "@eaDir").mkdir()
     found = list(rescue.nameless(directory, Index(database)))
     assert [body.path for body in found] == [Path(directory.blob(name)) for name in ("aa2", "bb1", "cc2")]
     digest = hashlib.sha256(b"aa2" * 3)

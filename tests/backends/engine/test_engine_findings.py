@@ -190,11 +190,7 @@ def test_one_that_cannot_be_put_in_its_place_does_not_keep_the_others_from_it(
     large(database, "a", 1, Path("aa1"))
     (directory.blobs / "aa" / "aa1.mended").mkdir(parents=True)
     inline(database, "b", 2, None)
-    found = []
-    for finding in check(directory.root, repair=True, backup=kept.root):
-        found.append(finding)
-        if len(found) == 2:
-            break
+    found = list(check(directory.root, repair=True, backup=kept.root))[:2]
     assert [(one.name, one.repaired, one.message) for one in found] == [
         (
             "a",
@@ -238,6 +234,24 @@ def test_files_that_nothing_refers_to_are_told_in_order_and_removed_by_a_repair(
     assert files(directory) == ["aa2"]
     assert list(check(directory.root)) == []
     assert not any(one.lost for one in expected)
+
+
+def test_what_other_programs_leave_is_told_and_ends_no_repair(directory: Directory) -> None:
+    stray = directory.blobs / "aa0"
+    stray.touch()
+    folder = blob(directory, "aa2").with_name("@eaDir")
+    folder.mkdir()
+    expected = [
+        Finding(kind="orphan-file", name=str(folder), message="the store makes no folder here; look what it is for"),
+        orphan(folder.with_name("aa2")),
+        orphan(stray),
+        orphan(blob(directory, "bb1")),
+    ]
+    assert list(check(directory.root)) == expected
+    left, *removed = check(directory.root, repair=True)
+    assert (left, removed) == (expected[0], [replace(one, repaired=True) for one in expected[1:]])
+    assert list(check(directory.root, repair=True)) == [left]
+    assert sorted(path.name for path in directory.blobs.rglob("*")) == ["@eaDir", "aa", "bb"]
 
 
 def test_a_repair_removes_also_what_is_gone_by_then(directory: Directory) -> None:

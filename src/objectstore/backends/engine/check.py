@@ -240,13 +240,16 @@ class _Checker:
 
     def orphans(self) -> Iterator[Finding]:
         for folder in sorted(self._directory.blobs.iterdir()):
+            if not folder.is_dir():
+                yield _orphan(folder)
+                continue
             files = [entry.name for entry in folder.iterdir()]
             # In this order: a file without a mark is settled, so it has its row by now, or is gone.
             marked = self._marked()
             known = self._index.known_among(files)
             for name in sorted(set(files) - known):
                 if name[2:] not in marked and (folder / name).exists():
-                    yield Finding(kind="orphan-file", name=str(folder / name), message="no row refers to this file")
+                    yield _orphan(folder / name)
         for (seq,) in self._connection.execute(_ORPHAN_BODIES).fetchall():
             yield Finding(kind="orphan-body", name=str(seq), message="no row refers to this body in the index")
 
@@ -269,6 +272,11 @@ class _Checker:
         return {marker.name.removesuffix(BATCH_SUFFIX) for marker in self._directory.staging.glob(f"*/*{BATCH_SUFFIX}")}
 
 
+def _orphan(path: Path) -> Finding:
+    told = "the store makes no folder here; look what it is for" if path.is_dir() else "no row refers to this file"
+    return Finding(kind="orphan-file", name=str(path), message=told)
+
+
 def _miscounted(told: Usage, right: Usage) -> str:
     return (
         f"{told.objects} objects, {told.size} bytes and {told.parts_size} of parts are counted under this prefix, "
@@ -288,7 +296,10 @@ def _mended(directory: Directory, finding: Finding, body: Stored, source: Donor)
 
 def _remove(directory: Directory, finding: Finding) -> bool:
     if finding.kind == "orphan-file":
-        Path(finding.name).unlink(missing_ok=True)
+        path = Path(finding.name)
+        if path.is_dir():
+            return False  # of another program, and nobody knows what is in it
+        path.unlink(missing_ok=True)
         return True
     with closing(Turns(directory, _TURN_TIMEOUT)) as turns:
         turns.take()

@@ -31,12 +31,13 @@ class Nameless(NamedTuple):
 
 def nameless(directory: Directory, index: Index) -> Iterator[Nameless]:
     """The files of bodies that no row names. Raises sqlite3.Error, OSError."""
-    for folder in sorted(directory.blobs.iterdir()):
+    # What is elsewhere, or a folder, other programs have left.
+    for folder in sorted(entry for entry in directory.blobs.iterdir() if entry.is_dir()):
         files = sorted(entry.name for entry in folder.iterdir())
         known = index.known_among(files)
         for name in files:
-            if name not in known:
-                path = folder / name
+            path = folder / name
+            if name not in known and path.is_file():
                 yield Nameless(path, path.stat().st_size, digest_of(str(path)))
 
 
