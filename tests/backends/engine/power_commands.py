@@ -11,7 +11,7 @@ from typing import Any
 
 from backends.engine.damage import repair
 from backends.engine.powerloss import MARKS
-from objectstore.backends.engine import rebuilding, rescue, schema
+from objectstore.backends.engine import backupset, rebuilding, rescue, schema
 
 
 def rows_never_synced() -> None:
@@ -21,7 +21,7 @@ def rows_never_synced() -> None:
 
 
 def files_never_synced() -> None:
-    _patch(rescue, "os", _System())
+    _patch(backupset, "os", _System())
 
 
 def names_never_synced() -> None:

@@ -201,6 +201,8 @@ def test_what_is_lost_is_kept_under_a_second_name(directory: Directory, synced: 
 
 
 def test_what_is_written_down_of_a_loss_is_on_disk(directory: Directory, synced: list[object]) -> None:
+    directory.lost.mkdir(mode=0o700)
+    (directory.lost / "name.new").write_bytes(b"of a repair that was cut short")
     for data in (b"first and long", b"second"):
         path = rescue.write(directory, "name", data)
         assert path == directory.lost / "name"
@@ -213,6 +215,10 @@ def test_what_is_written_down_of_a_loss_is_on_disk(directory: Directory, synced:
     assert report.read_text(encoding="utf-8") == "one\nü\n\\udc80\n"
     assert mode(report) == 0o600
     assert synced[-2:] == [report.stat().st_size, ["name", "report.txt"]]
+    # A line that is half there would be one with what comes after it.
+    with report.open("rb") as before:
+        rescue.record(directory, ["more"])
+        assert before.read().endswith(b"0\n")
 
 
 def test_who_lives_has_a_locked_folder(directory: Directory) -> None:

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from objectstore.backends.engine.directory import FILE_MODE, Directory, make_folder, sync_folder, try_lock
+from objectstore.backends.engine.backupset import write_file
+from objectstore.backends.engine.directory import Directory, make_folder, sync_folder, try_lock
 from objectstore.backends.engine.index import Index
 from objectstore.backends.engine.stored import digest_of
 
@@ -51,13 +52,16 @@ def keep(directory: Directory, body: Nameless) -> None:
 
 
 def write(directory: Directory, name: str, data: bytes) -> Path:
-    """Make a file of that name in DATA/lost, or again, durably. Raises OSError."""
+    """Let DATA/lost have a file of that name with these bytes, durably; until then it stays as it was. Raises OSError.
+
+    Whoever repairs a store must find all of what a repair before wrote down, or nothing: a part would be taken for it.
+    """
     make_folder(directory.lost)
     path = directory.lost / name
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE), "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    new = directory.lost / f"{name}.new"
+    new.unlink(missing_ok=True)  # of a repair that was cut short
+    write_file(new, data)
+    new.rename(path)
     sync_folder(directory.lost)
     return path
 
@@ -68,13 +72,10 @@ def record(directory: Directory, told: Iterable[str]) -> None:
     Raises:
         OSError: they cannot be written.
     """
-    make_folder(directory.lost)
-    fd = os.open(directory.lost / REPORT, os.O_WRONLY | os.O_CREAT | os.O_APPEND, FILE_MODE)
-    with os.fdopen(fd, "w", encoding="utf-8", errors="backslashreplace") as file:
-        file.writelines(f"{line}\n" for line in told)
-        file.flush()
-        os.fsync(file.fileno())
-    sync_folder(directory.lost)
+    report = directory.lost / REPORT
+    before = report.read_bytes() if report.exists() else b""
+    lines = "".join(f"{line}\n" for line in told)
+    write(directory, REPORT, before + lines.encode(errors="backslashreplace"))
 
 
 def in_use(directory: Directory) -> bool:
