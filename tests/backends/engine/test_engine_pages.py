@@ -262,6 +262,8 @@ def test_only_what_the_head_of_a_page_points_to_is_a_row(tmp_path: Path) -> None
     page = bytearray(_page(cells))
     page[0x0A0B : 0x0A0B + 4] = _cell(3)
     assert _numbers(_file(tmp_path / "file", bytes(page))) == [1, 2]
+    stale = _page({0x800: _cell(1), 0x900: _cell(2), 0xA00: _cell(3)}, count=2)
+    assert _numbers(_file(tmp_path / "file", stale)) == [1, 2]
     inner = _page({0x080A: bytes(4) + _cell(1)}, kind=0x02)
     assert _numbers(_file(tmp_path / "file", inner)) == [1]
 

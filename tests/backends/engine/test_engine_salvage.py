@@ -95,6 +95,15 @@ def page_of(directory: Directory, table: str) -> bytes:
     return directory.index.read_bytes()[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
 
 
+def page_with_entry(blob: str, key: str) -> bytes:
+    """A page of the index of blobs."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("CREATE TABLE entries (blob TEXT, key TEXT, PRIMARY KEY (blob, key)) WITHOUT ROWID")
+        connection.execute("INSERT INTO entries VALUES (?, ?)", (blob, key))
+        connection.commit()
+        return connection.serialize()[-PAGE_SIZE:]
+
+
 def remade(directory: Directory, table: str) -> list[tuple[object, ...]]:
     """The rows of a table in the index beside the damaged one, in its file alone."""
     aside = directory.root / "index.rebuilt"
@@ -230,19 +239,37 @@ def test_what_is_in_the_log_comes_along_and_so_on_step_by_step(directory: Direct
     assert told.gaps == []
 
 
-@pytest.mark.parametrize("older_is_behind", [True, False])
-def test_of_two_rows_with_one_key_the_newer_counts(directory: Directory, older_is_behind: bool) -> None:
-    old = ROW._replace(seq=6, etag="old", size=5, blob="aa1", created=8, modified=9, sha256=bytes(32))
-    old = old._replace(digests="{}", attributes="{}")
-    for row in (old, ROW) if older_is_behind else (ROW, old):
-        kept = page_of(directory, "objects")
-        write(directory, objects=[row], bodies=[(7, b"abc")])
-    kept = kept if kept.count(b"key") else page_of(directory, "objects")
-    # A page that is free, and nobody knows it.
+@pytest.mark.parametrize("newer_is_behind", [True, False])
+def test_of_two_rows_with_one_key_the_newer_counts(directory: Directory, newer_is_behind: bool) -> None:
+    new, new_part = ROW._replace(size=0), PART._replace(size=0)
+    old = Row("key", 6, 5, "old", 8, 9, bytes(32), "{}", "{}", "aa1")
+    old_part = PartRow("u", 1, 5, 5, "old", 9, bytes(32), "{}", "aa2")
+    order = [(new, new_part), (old, old_part)]
+    written = []
+    for row, part in order if newer_is_behind else reversed(order):
+        write(directory, objects=[row], parts=[part])
+        written.append(page_of(directory, "objects") + page_of(directory, "parts"))
+    # Pages that are free, and nobody knows it.
     with directory.index.open("ab") as file:
-        file.write(kept)
-    assert redo(directory).kept == []
-    assert remade(directory, "objects") == [ROW]
+        file.write(written[0])
+    redo(directory)
+    assert remade(directory, "objects") == [new]
+    assert remade(directory, "parts") == [new_part]
+
+
+def test_what_a_row_names_is_no_garbage(directory: Directory) -> None:
+    """As when what was deleted is there again, for want of a list of free pages."""
+    write(
+        directory,
+        objects=[ROW._replace(blob="aa1")],
+        parts=[PART._replace(blob="aa2")],
+        garbage=[(11, "aa0"), (11, "aa1"), (12, "aa2"), (12, "aa3")],
+    )
+    make_blob(directory, "aa3", b"body")
+    with directory.index.open("ab") as file:
+        file.write(page_with_entry("aa3", "again"))
+    assert redo(directory).from_files == ["again"]
+    assert remade(directory, "garbage") == [(11, "aa0")]
 
 
 def test_changes_are_numbered_after_the_last_that_is_known(directory: Directory) -> None:

@@ -19,7 +19,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Final, TypeGuard
+from typing import Final
 
 from objectstore.backends.engine import highwater, rescue, schema, steps
 from objectstore.backends.engine.directory import Directory, make_folder, sync_folder
@@ -31,18 +31,22 @@ from objectstore.backends.engine.rescue import Nameless
 from objectstore.backends.engine.rows import PartRow, Row, UploadRow
 from objectstore.backends.engine.stored import Gap, digest_of
 
+# Of two rows with one key the newer counts: the other was left on a page that is free, and nobody knows it.
+_NEWER: Final = "INSERT INTO {} VALUES ({}) ON CONFLICT ({}) DO UPDATE SET {} WHERE excluded.seq > {}.seq"
 _MARKS: Final = ", ".join("?" * len(Row._fields))
-_NEWER: Final = ", ".join(f"{name} = excluded.{name}" for name in Row._fields[1:])
-_OBJECT: Final = (
-    f"INSERT INTO objects VALUES ({_MARKS}) "  # noqa: S608  the columns are ours
-    f"ON CONFLICT (key) DO UPDATE SET {_NEWER} WHERE excluded.seq > objects.seq"
-)
-_OTHERS: Final = {  # the columns are ours
-    "parts": f"INSERT OR IGNORE INTO parts VALUES ({', '.join('?' * len(PartRow._fields))})",  # noqa: S608  as said
-    "uploads": f"INSERT OR IGNORE INTO uploads VALUES ({', '.join('?' * len(UploadRow._fields))})",  # noqa: S608  as said
+_COLUMNS: Final = ", ".join(f"{name} = excluded.{name}" for name in Row._fields[1:])
+_OBJECT: Final = _NEWER.format("objects", _MARKS, "key", _COLUMNS, "objects")
+_PART_MARKS: Final = ", ".join("?" * len(PartRow._fields))
+_PART_COLUMNS: Final = ", ".join(f"{name} = excluded.{name}" for name in PartRow._fields[2:])
+_OTHERS: Final = {
+    "parts": _NEWER.format("parts", _PART_MARKS, "upload, number", _PART_COLUMNS, "parts"),
+    "uploads": f"INSERT OR IGNORE INTO uploads VALUES ({', '.join('?' * len(UploadRow._fields))})",  # noqa: S608  the columns are ours
     "garbage": "INSERT OR IGNORE INTO garbage VALUES (?, ?)",
     "bodies": "INSERT OR IGNORE INTO bodies VALUES (?, ?)",
 }
+# What was let go of is there again when the list of free pages is damaged.
+_NAMED_GARBAGE: Final = """
+    DELETE FROM garbage WHERE blob IN (SELECT blob FROM objects UNION ALL SELECT blob FROM parts)"""
 _NAMELESS_BODIES: Final = """
     SELECT seq, data FROM bodies WHERE seq NOT IN (SELECT seq FROM objects) AND seq NOT IN (SELECT seq FROM parts)"""
 _DIGEST: Final = 32  # bytes
@@ -132,6 +136,7 @@ class _Rebuilding:
         self.told.gaps = list(_gaps(self._spans))
         self._from_backup()
         self._from_files()
+        self._connection.execute(_NAMED_GARBAGE)
         self._keep_nameless()
         self._connection.execute("UPDATE sequence SET last = ?", (self._last,))
 
@@ -212,16 +217,21 @@ def _gaps(spans: Iterable[_Span]) -> Iterator[Gap]:
 
 def _object_of(row: tuple[Value, ...]) -> Row | None:
     match row:
-        case (str(key), int(seq), int(size), str(etag), int(created), int(modified), bytes(digest), one, two, blob) if (
-            len(digest) == _DIGEST and _is_text(one) and _is_text(two) and _is_text(blob)
-        ):
-            return Row(key, seq, size, etag, created, modified, digest, one, two, blob)
+        case (
+            str(key),
+            int(seq),
+            int(size),
+            str(etag),
+            int(created),
+            int(modified),
+            bytes(digest),
+            (str() | None) as digests,
+            (str() | None) as attributes,
+            (str() | None) as blob,
+        ) if len(digest) == _DIGEST:
+            return Row(key, seq, size, etag, created, modified, digest, digests, attributes, blob)
         case _:
             return None
-
-
-def _is_text(value: Value) -> TypeGuard[str | None]:
-    return value is None or isinstance(value, str)
 
 
 def _table_of(row: tuple[Value, ...]) -> str | None:
