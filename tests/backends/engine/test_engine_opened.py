@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-import tempfile
 from pathlib import Path
 
 import pytest
 
-from backends.engine.scenes import HUGE, LARGE, SMALL, assert_sound, blob_files, in_child, read
+from backends.engine.scenes import HUGE, LARGE, SMALL, assert_sound, blob_files, read
 from backends.engine.test_engine_check import _change
 from backends.engine.test_engine_uploads import Gate
 from objectstore.backends.engine import listing, schema, steps
@@ -32,34 +31,6 @@ def test_an_old_sqlite_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     with pytest.raises(ConfigurationError, match=r"SQLite 99\.1\.0 or newer"):
         asyncio.run(run())
-
-
-def _is_not_for_us_any_more(root: Path) -> None:
-    if os.geteuid() == 0:
-        os.seteuid(65534)
-    else:
-        root.chmod(0o500)
-
-
-def _is_for_us_again(root: Path) -> None:
-    if os.getuid() == 0:
-        os.seteuid(0)
-    root.chmod(0o700)
-
-
-def test_a_folder_that_may_not_be_written_to_any_more_is_not_ready() -> None:
-    async def run(root: Path) -> None:
-        async with EngineBackend(root) as backend:
-            _is_not_for_us_any_more(root)
-            with pytest.raises(Unavailable, match="cannot be written to"):
-                await backend.check()
-            _is_for_us_again(root)
-            await backend.check()
-
-    # The folders of pytest are closed to everybody else, and then nothing at all could be said of what is in them.
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        assert in_child(lambda _: asyncio.run(run(Path(folder) / "data")))[0] == 0
 
 
 def _mount(*words: str) -> bool:

@@ -320,6 +320,10 @@ def _as_somebody_else(user: int) -> None:
 
 
 def test_each_folder_has_to_be_ours_to_write_to() -> None:
+    async def ready(root: Path) -> None:
+        async with opened(root) as backend:
+            await backend.check()
+
     async def run(root: Path) -> None:
         async with opened(root) as backend:
             data = root / "data"
@@ -339,8 +343,9 @@ def test_each_folder_has_to_be_ours_to_write_to() -> None:
                 _as_somebody_else(0)
 
     # The folders of pytest are closed to everybody else.
-    with tempfile.TemporaryDirectory() as root:
+    with tempfile.TemporaryDirectory(dir="/tmp") as root:
         Path(root).chmod(0o755)
+        asyncio.run(ready(Path(root)))
         assert in_child(lambda _: asyncio.run(run(Path(root))))[0] == 0
 
 
