@@ -234,7 +234,9 @@ def test_a_quota_holds_for_the_body_and_for_the_write(tmp_path: Path) -> None:
                 await backend.put("a/3", Unread(), limited)
             assert (exceeded.value.resource, exceeded.value.prefix) == ("objects", "a/")
             await backend.put("a/2", b"", limited)
-            await backend.put("b", LARGE, PutOptions(quota=Quota(prefix="b", size=40)))
+            full = PutOptions(quota=Quota(prefix="b", size=40))
+            await backend.put("b", LARGE, full)
+            await backend.put("b/empty", pieces(b""), full)
 
     asyncio.run(run())
 
@@ -254,9 +256,12 @@ def test_usage_is_counted_once(tmp_path: Path) -> None:
             before = backend.stats.commits
             assert list(await backend.usage(asked)) == found
             assert backend.stats.commits == before + 1
+            # From then on it is read, without the writer.
+            backend._writer.failed = "the disk is gone"
             assert list(await backend.usage(asked)) == found
-            assert backend.stats.commits == before + 1
             assert list(await backend.usage([])) == []
+            with pytest.raises(Unavailable, match="the disk is gone"):
+                await backend.usage(["d", "a/"])
 
     asyncio.run(run())
 
@@ -313,16 +318,19 @@ def test_a_reading_tells_what_it_gives(tmp_path: Path, data: bytes) -> None:
     asyncio.run(run())
 
 
-def test_a_reading_is_closed_once(tmp_path: Path) -> None:
+def test_a_reading_closes_its_file_and_no_other(tmp_path: Path) -> None:
     async def run() -> None:
         async with opened(tmp_path) as backend:
             await backend.put("key", LARGE)
             reading = backend.get("key")
             async with reading:
                 pass
-            fd = os.open(tmp_path, os.O_RDONLY)  # gets the number that has become free
-            await reading.__aexit__(None, None, None)
-            os.close(fd)
+            await backend.put("key", SMALL)
+            with (tmp_path / "another").open("w"):  # gets the number that has become free
+                fds = len(os.listdir("/proc/self/fd"))  # noqa: PTH208  as above
+                async with reading:
+                    pass
+                assert len(os.listdir("/proc/self/fd")) == fds  # noqa: PTH208  as above
 
     asyncio.run(run())
 
