@@ -7,6 +7,7 @@ import signal
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -27,10 +28,14 @@ os.environ["PIP_NO_COMPILE"] = "no"
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Whatever a test, or a program that it starts and kills, makes and leaves goes with the folders of the tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        folder = str(tmp_path_factory.mktemp("system", numbered=False))
+def _temporary_files() -> Iterator[None]:
+    """Whatever a test, or a program that it starts and kills, makes and leaves goes at the end of the tests."""
+    # Not among those of pytest, which are closed to other accounts: nginx works under one, and tests of refusals do.
+    with (
+        tempfile.TemporaryDirectory(prefix="objectstore-tests-", ignore_cleanup_errors=True) as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        Path(folder).chmod(0o711)
         patch.setenv("TMPDIR", folder)
         patch.setattr(tempfile, "tempdir", folder)
         yield
