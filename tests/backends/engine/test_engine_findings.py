@@ -577,7 +577,10 @@ def test_a_repair_accepts_the_loss_and_keeps_what_lost_its_row(
         accept(path, seq)
 
     monkeypatch.setattr(highwater, "accept", accepting)
-    *told, gone = check(directory.root, repair=True, step=passed.append)
+    with opened(directory) as database:
+        database.execute("INSERT INTO bodies VALUES (5, ?)", (BODY,))
+    *told, gone, left_over = check(directory.root, repair=True, step=passed.append)
+    assert (left_over.kind, left_over.repaired) == ("orphan-body", True), "all else is looked at, too"
     assert told == [
         replace(behind, message=f"{BEHIND}; accepted, so that the store can be opened"),
         *(
