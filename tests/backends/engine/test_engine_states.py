@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
@@ -37,6 +38,16 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Still]:
 @pytest.fixture
 def kept(tmp_path: Path) -> BackupSet:
     return BackupSet(tmp_path / "backup")
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The time of the machine is not UTC."""
+    with monkeypatch.context() as there:
+        there.setenv("TZ", "FAR-9")
+        time.tzset()
+        yield
+    time.tzset()
 
 
 def fill(store: Still) -> None:
@@ -77,6 +88,7 @@ def at(step: str, act: Callable[[], object]) -> Callable[[str], None]:
     return reached
 
 
+@pytest.mark.usefixtures("elsewhere")
 def test_it_says_what_it_holds_and_what_that_took(store: Still, kept: BackupSet) -> None:
     fill(store)
     old = os.umask(0)
@@ -331,7 +343,7 @@ def test_an_earlier_state_is_in_the_place_of_a_later_one_only_when_told_so(store
     store.database.execute("UPDATE sequence SET last = 2")
     before = kept.read()
     with pytest.raises(ConfigurationError) as told:
-        back_up(store, kept)
+        take(store.directory.root, kept.root, now=NOW)
     assert told.value.message == (
         f"{kept.root} holds a later state (change 3) than {store.directory.root} (change 2): "
         "is it another store, or is its disk not mounted? --replace backs it up anyway"
@@ -347,7 +359,8 @@ def test_a_backup_and_its_data_are_not_one_inside_the_other(store: Still, tmp_pa
         with pytest.raises(ConfigurationError) as told:
             take(root, target, now=NOW)
         assert told.value.message == f"a backup of {root} cannot be kept in {target}: one is inside the other"
-    assert take(root, tmp_path / "data of backups", now=NOW).manifest.objects == 0
+    store.object("large", b"12345", "00a")
+    assert take(root, tmp_path / "data of backups", now=NOW).linked == 1, "which is what is done by itself"
 
 
 def test_a_backup_of_a_newer_format_is_left_alone(store: Still, kept: BackupSet) -> None:
