@@ -294,6 +294,14 @@ def test_what_is_settled_while_it_is_looked_at_is_nothing_left_over(
     assert list(check(directory.root)) == []
 
 
+def test_a_process_may_end_while_its_marks_are_read(directory: Directory) -> None:
+    orphan = blob(directory, "aa1")
+    directory.staging.mkdir(exist_ok=True)
+    (directory.staging / "gone").symlink_to("nowhere")  # listed, and not to be opened
+    (directory.staging / "file").touch()
+    assert [finding.name for finding in check(directory.root)] == [str(orphan)]
+
+
 def test_bodies_that_no_row_names_are_told_and_removed_in_turn(
     directory: Directory, database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -193,6 +193,22 @@ def test_what_no_row_names_goes_and_who_lives_keeps_all(
     assert recovery.sweep(directory, Index(database), passed.append) == 0
 
 
+def test_a_process_may_end_while_it_is_looked_at(directory: Directory, database: sqlite3.Connection) -> None:
+    directory.staging.mkdir(exist_ok=True)
+    gone = directory.staging / "gone"
+    gone.symlink_to("nowhere")  # listed, and not to be opened
+    ending = directory.staging / "late"
+    ending.mkdir()
+
+    def end(step: str) -> None:
+        if step == steps.AFTER_SWEEP_BLOBS:
+            ending.rmdir()
+
+    assert list(directory.processes()) == [(ending, True)]
+    assert recovery.sweep(directory, Index(database), end) == 1
+    assert list(directory.staging.iterdir()) == [gone]
+
+
 def test_there_may_be_nothing_to_sweep(directory: Directory, database: sqlite3.Connection) -> None:
     assert recovery.sweep(directory, Index(database), steps.no_step) == 0
     assert directory.staging.is_dir()

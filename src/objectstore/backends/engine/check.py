@@ -269,7 +269,12 @@ class _Checker:
         yield from found
 
     def _marked(self) -> set[str]:
-        return {marker.name.removesuffix(BATCH_SUFFIX) for marker in self._directory.staging.glob(f"*/*{BATCH_SUFFIX}")}
+        marked: set[str] = set()
+        for folder in self._directory.staging.iterdir():
+            # Its process may have ended since, and then has nothing on its way.
+            with suppress(FileNotFoundError, NotADirectoryError):
+                marked.update(entry.stem for entry in folder.iterdir() if entry.suffix == BATCH_SUFFIX)
+        return marked
 
 
 def _orphan(path: Path) -> Finding:

@@ -77,6 +77,21 @@ class Directory:
         finally:
             os.close(fd)
 
+    def processes(self) -> Iterator[tuple[Path, bool]]:
+        """The folders in staging, each with whether its process is dead. Call while `opening`. Raises OSError.
+
+        A dead one is locked while it is looked at. A process that ends may take its own away at any time.
+        """
+        for folder in sorted(self.staging.iterdir()):
+            try:
+                fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            except (FileNotFoundError, NotADirectoryError):
+                continue  # gone by now, or not ours
+            try:
+                yield folder, try_lock(fd)
+            finally:
+                os.close(fd)
+
     def claim(self) -> bool:
         """Make sure that the directory is of our format; whether it is still to be filled. Call while `opening`.
 

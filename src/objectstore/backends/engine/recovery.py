@@ -15,7 +15,7 @@ from pathlib import Path
 
 from objectstore.backends.engine import steps
 from objectstore.backends.engine.blobs import BATCH_SUFFIX, names_of
-from objectstore.backends.engine.directory import Directory, make_folder, sync_folder, try_lock
+from objectstore.backends.engine.directory import Directory, make_folder, sync_folder
 from objectstore.backends.engine.index import Index
 
 
@@ -26,16 +26,10 @@ def sweep(directory: Directory, index: Index, step: Callable[[str], None]) -> in
     """
     make_folder(directory.staging)  # empty in a backup, and so perhaps not in it
     swept = 0
-    for folder in sorted(directory.staging.iterdir()):
-        if not folder.is_dir():
-            continue  # not ours
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            if try_lock(fd):
-                _sweep_process(directory, index, folder, step)
-                swept += 1
-        finally:
-            os.close(fd)
+    for folder, dead in directory.processes():
+        if dead:
+            _sweep_process(directory, index, folder, step)
+            swept += 1
     return swept
 
 
@@ -43,7 +37,8 @@ def _sweep_process(directory: Directory, index: Index, folder: Path, step: Calla
     for marker in folder.glob(f"*{BATCH_SUFFIX}"):
         _sweep_batch(directory, index, marker.name.removesuffix(BATCH_SUFFIX))
     step(steps.AFTER_SWEEP_BLOBS)
-    shutil.rmtree(folder)
+    with contextlib.suppress(FileNotFoundError):  # its process ended in the ordinary way, just now
+        shutil.rmtree(folder)
     step(steps.AFTER_SWEEP)
 
 

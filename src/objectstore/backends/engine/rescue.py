@@ -6,13 +6,12 @@ it goes to DATA/lost under its name instead of being removed, and what is known 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from objectstore.backends.engine.backupset import write_file
-from objectstore.backends.engine.directory import Directory, make_folder, sync_folder, try_lock
+from objectstore.backends.engine.directory import Directory, make_folder, sync_folder
 from objectstore.backends.engine.index import Index
 from objectstore.backends.engine.stored import digest_of
 
@@ -80,13 +79,4 @@ def record(directory: Directory, told: Iterable[str]) -> None:
 
 def in_use(directory: Directory) -> bool:
     """Whether a living process has the store open. Call while `directory.opening()`. Raises OSError."""
-    if not directory.staging.is_dir():
-        return False
-    for folder in directory.staging.iterdir():
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            if not try_lock(fd):
-                return True
-        finally:
-            os.close(fd)
-    return False
+    return directory.staging.is_dir() and not all(dead for _, dead in directory.processes())
