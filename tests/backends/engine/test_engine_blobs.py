@@ -142,24 +142,6 @@ def test_garbage_that_cannot_be_unlinked_is_told_of_and_tried_again(
         asyncio.run(asyncio.wait_for(run(), 60))
 
 
-def test_a_reader_that_slept_while_the_object_changed_reads_the_new_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def run() -> None:
-        async with EngineBackend(tmp_path / "data", grace=NO_TIME) as backend:
-            await backend.put("key", LARGE)
-            index = backend._index
-            before = index.row_and_body("key")
-            await backend.put("key", HUGE)
-            assert await backend.collect_garbage() == 1
-            # It has read the row, and gets on only now.
-            read_row, slept = type(index).row_and_body, iter([before])
-            monkeypatch.setattr(type(index), "row_and_body", lambda self, key: next(slept, None) or read_row(self, key))
-            assert await read(backend, "key") == HUGE
-
-    asyncio.run(run())
-
-
 def test_files_are_shared_only_where_that_works(tmp_path: Path) -> None:
     source, target = str(tmp_path / "source"), str(tmp_path / "target")
     Path(source).write_bytes(SMALL)

@@ -12,25 +12,14 @@ import pytest
 from backends.engine.scenes import HUGE, LARGE, SMALL, assert_sound, blob_files, read
 from backends.engine.test_engine_check import _change
 from backends.engine.test_engine_uploads import Gate
-from objectstore.backends.engine import listing, schema, steps
+from objectstore.backends.engine import listing, steps
 from objectstore.backends.engine.backend import EngineBackend
 from objectstore.backends.engine.board import Board
 from objectstore.backends.engine.recent import Recent
-from objectstore.errors import ConfigurationError, Corrupted, InvalidPart, ObjectStoreError, Unavailable
+from objectstore.errors import Corrupted, InvalidPart, ObjectStoreError, Unavailable
 from objectstore.values import ListQuery, PutOptions, Quota
 
 PLAIN = PutOptions()
-
-
-def test_an_old_sqlite_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(schema, "OLDEST_SQLITE", (99, 1, 0))
-
-    async def run() -> None:
-        async with EngineBackend(tmp_path / "data"):
-            raise AssertionError
-
-    with pytest.raises(ConfigurationError, match=r"SQLite 99\.1\.0 or newer"):
-        asyncio.run(run())
 
 
 def _mount(*words: str) -> bool:
@@ -53,51 +42,6 @@ def test_a_disk_that_became_read_only_is_not_ready(tmp_path: Path) -> None:
             finally:
                 assert _mount("umount", str(root))
             await backend.check()
-
-    asyncio.run(run())
-
-
-def test_a_disk_that_is_said_to_be_read_only_is_not_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Where nothing can be mounted, this is what the system would say.
-    flags = os.ST_RDONLY | os.ST_NOSUID
-    said = os.statvfs_result((*os.statvfs(tmp_path)[:8], flags, 255))
-
-    async def run() -> None:
-        async with EngineBackend(tmp_path / "data") as backend:
-            with monkeypatch.context() as context:
-                context.setattr("os.statvfs", lambda _path: said)
-                with pytest.raises(Unavailable, match="read-only"):
-                    await backend.check()
-            await backend.check()
-
-    asyncio.run(run())
-
-
-def test_a_folder_that_is_gone_is_not_ready(tmp_path: Path) -> None:
-    root = tmp_path / "data"
-
-    async def run() -> None:
-        async with EngineBackend(root) as backend:
-            root.rename(tmp_path / "elsewhere")
-            with pytest.raises(Unavailable, match="cannot be used"):
-                await backend.check()
-            (tmp_path / "elsewhere").rename(root)
-            await backend.check()
-
-    asyncio.run(run())
-
-
-def test_nothing_is_remembered_of_what_is_being_committed(tmp_path: Path) -> None:
-    async def run() -> None:
-        async with EngineBackend(tmp_path / "data") as backend:
-            await backend.put("key", SMALL)
-            changing = backend._board.begin(["key"])
-            assert (await backend.head("key")).size == len(SMALL)
-            assert await read(backend, "key") == SMALL
-            assert backend._recent.find("key") is None
-            backend._board.end(changing)
-            await backend.head("key")
-            assert backend._recent.find("key") is not None
 
     asyncio.run(run())
 
@@ -207,23 +151,6 @@ def test_what_another_process_completes_in_the_middle_is_what_is_told(tmp_path: 
 
     asyncio.run(run())
     assert_sound(root)
-
-
-def test_a_completion_that_is_cancelled_itself_is_forgotten(tmp_path: Path) -> None:
-    async def run() -> None:
-        async with EngineBackend(tmp_path / "data") as backend:
-            upload_id = (await backend.uploads.begin("key", PLAIN)).upload_id
-            part = await backend.uploads.put_part(upload_id, 1, SMALL, PLAIN)
-            waiting = asyncio.create_task(backend.uploads.complete(upload_id, [(1, part.etag)]))
-            await asyncio.sleep(0)
-            # As a loop does with all that is left when it ends.
-            (task,) = backend.uploads._completing.values()
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await waiting
-            await backend.uploads.complete(upload_id, [(1, part.etag)])
-
-    asyncio.run(run())
 
 
 def test_the_first_part_under_a_quota_has_it_counted(tmp_path: Path) -> None:
