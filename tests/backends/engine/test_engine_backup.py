@@ -36,7 +36,7 @@ from objectstore.backends.engine.backupset import BackupSet
 from objectstore.backends.engine.directory import Directory
 from objectstore.backends.engine.hold import held
 from objectstore.backends.engine.restore import restore
-from objectstore.errors import ConfigurationError, Corrupted, NotFound, Unavailable
+from objectstore.errors import ConfigurationError, Corrupted, NotFound
 from objectstore.values import PutOptions
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
@@ -123,37 +123,6 @@ def test_a_restored_store_is_what_was_backed_up_byte_for_byte(share: bool, tmp_p
         assert kept.samefile(Directory(root).blob(path)) == share
 
 
-def test_another_backup_moves_only_what_is_new(tmp_path: Path) -> None:
-    root, target = tmp_path / "data", tmp_path / "backup"
-    do(root, first)
-    back_up(root, target, share=False)
-    before = {path: path.stat() for path in (target / "blobs").glob("*/*")}
-    again = back_up(root, target, share=False)
-    assert (again.linked, again.copied, again.removed) == (0, 0, 0)
-    do(root, then)
-    report = back_up(root, target, share=False)
-    assert (report.copied, report.copied_size, report.removed) == (2, len(LARGE) + len(HUGE), 1)
-    for path in (target / "blobs").glob("*/*"):
-        if path in before:
-            assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before[path].st_ino, before[path].st_mtime_ns)
-    assert kept_blobs(target) == blob_files(root)
-    assert len(list((target / "states").iterdir())) == 1
-    assert restored(target, tmp_path / "again") == seen(root)
-
-
-def test_only_the_owner_may_look(tmp_path: Path) -> None:
-    do(tmp_path / "data", first)
-    old = os.umask(0)
-    try:
-        back_up(tmp_path / "data", tmp_path / "backup", share=False)
-        restore(tmp_path / "backup", tmp_path / "again")
-    finally:
-        os.umask(old)
-    for folder in ("backup", "again"):
-        modes = {path.stat().st_mode & 0o7777 for path in [tmp_path / folder, *(tmp_path / folder).rglob("*")]}
-        assert modes == {0o700, 0o600}
-
-
 def test_what_is_overwritten_during_a_backup_is_in_it_as_it_was(tmp_path: Path) -> None:
     root, target = tmp_path / "data", tmp_path / "backup"
     do(root, first)
@@ -201,27 +170,6 @@ def test_a_server_that_knows_no_hold_costs_another_attempt(tmp_path: Path) -> No
     back_up(root, target, step=unlink_once)
     assert len(attempts) == 2
     assert restored(target, tmp_path / "again") == seen(root)
-
-
-def test_files_that_vanish_every_time_end_the_backup(tmp_path: Path) -> None:
-    root, target = tmp_path / "data", tmp_path / "backup"
-    do(root, first)
-    back_up(root, target)
-    before = seen(root)
-
-    async def overwrite(backend: EngineBackend) -> None:
-        await backend.put("more", HUGE)
-
-    def unlink(name: str) -> None:
-        if name == steps.AFTER_SNAPSHOT:
-            do(root, overwrite)
-            for blob in garbage(root):
-                Path(Directory(root).blob(blob)).unlink(missing_ok=True)
-
-    do(root, overwrite)
-    with pytest.raises(Unavailable, match="earlier releases"):
-        back_up(root, target, step=unlink)
-    assert restored(target, tmp_path / "again") == before
 
 
 def test_two_collectors_do_not_meet_and_a_backup_waits_for_none_that_is_done(tmp_path: Path) -> None:
@@ -346,48 +294,9 @@ def test_a_backup_is_one_moment_while_several_processes_write(tmp_path: Path) ->
     assert counts[0] != counts[-1], "they wrote meanwhile"
 
 
-def test_what_is_damaged_in_the_store_is_told_and_the_backup_before_stays(tmp_path: Path) -> None:
-    root, target = tmp_path / "data", tmp_path / "backup"
-    do(root, first)
-    back_up(root, target, share=False)
-    before = seen(root)
-    do(root, then)
-    path = Path(Directory(root).blob(_blob_of(root, "new")))
-    path.write_bytes(HUGE[:-1] + b"?")
-    with pytest.raises(Corrupted, match="check --deep"):
-        back_up(root, target, share=False)
-    path.unlink()
-    with pytest.raises(Corrupted, match="is missing"):
-        back_up(root, target)
-    assert restored(target, tmp_path / "again") == before
-
-
 def _blob_of(root: Path, key: str) -> str:
     ((blob,),) = index_rows(root, f"SELECT blob FROM objects WHERE key = '{key}'")  # noqa: S608  our keys
     return str(blob)
-
-
-def test_a_damaged_file_of_the_backup_is_replaced_by_the_next(tmp_path: Path) -> None:
-    root, target = tmp_path / "data", tmp_path / "backup"
-    do(root, first)
-    back_up(root, target, share=False)
-    blob = _blob_of(root, "stays")
-    (target / "blobs" / blob[:2] / blob).write_bytes(b"short")
-    assert back_up(root, target, share=False).copied == 1
-    assert restored(target, tmp_path / "again") == seen(root)
-
-
-def test_an_earlier_or_another_store_does_not_replace_a_backup_by_mistake(tmp_path: Path) -> None:
-    root, target = tmp_path / "data", tmp_path / "backup"
-    do(root, first)
-    back_up(root, target)
-    other = tmp_path / "other"
-    do(other, then_collect)
-    with pytest.raises(ConfigurationError, match="--replace"):
-        back_up(other, target)
-    assert restored(target, tmp_path / "again") == seen(root)
-    take(other, target, now=NOW, replace=True)
-    assert restored(target, tmp_path / "empty").objects == {}
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "blobs", "BACKUP"])
@@ -399,53 +308,6 @@ def test_a_folder_of_something_else_is_refused_and_left_alone(name: str, tmp_pat
     with pytest.raises(ConfigurationError):
         back_up(tmp_path / "data", target)
     assert [path.name for path in target.iterdir()] == [name]
-
-
-def test_places_that_make_no_sense_are_refused(tmp_path: Path) -> None:
-    do(tmp_path / "data", first)
-    for target in (tmp_path / "data", tmp_path / "data" / "backup", tmp_path):
-        with pytest.raises(ConfigurationError, match="inside"):
-            back_up(tmp_path / "data", target)
-    with pytest.raises(ConfigurationError, match="not a data directory"):
-        back_up(tmp_path / "nothing", tmp_path / "backup")
-    assert not (tmp_path / "nothing").exists()
-    assert not (tmp_path / "backup").exists()
-
-
-def test_two_backups_into_one_folder_do_not_meet(tmp_path: Path) -> None:
-    do(tmp_path / "data", first)
-    target = tmp_path / "backup"
-    refused: list[str] = []
-
-    def step(name: str) -> None:
-        if name == steps.AFTER_SNAPSHOT:
-            with pytest.raises(ConfigurationError, match="under way"):
-                back_up(tmp_path / "data", target)
-            with pytest.raises(ConfigurationError, match="under way"):
-                restore(target, tmp_path / "again")
-            refused.append(name)
-
-    back_up(tmp_path / "data", target, step=step)
-    assert refused
-
-
-def test_a_restore_refuses_what_is_not_empty_or_no_backup(tmp_path: Path) -> None:
-    root, target = tmp_path / "data", tmp_path / "backup"
-    do(root, first)
-    back_up(root, target)
-    before = seen(root)
-    with pytest.raises(ConfigurationError, match="not empty"):
-        restore(target, root)
-    assert seen(root) == before
-    for nothing in (tmp_path / "absent", root):
-        with pytest.raises(ConfigurationError, match="no backup"):
-            restore(nothing, tmp_path / "again")
-    text = (target / "BACKUP").read_text()
-    for changed in (text.replace('"version": 1', '"version": 2'), text.replace(BackupSet(target).read().state, "../x")):
-        (target / "BACKUP").write_text(changed)
-        with pytest.raises(ConfigurationError):
-            restore(target, tmp_path / "again")
-    assert not (tmp_path / "again").exists()
 
 
 def test_a_restore_that_is_cut_short_leaves_no_data_directory(tmp_path: Path) -> None:

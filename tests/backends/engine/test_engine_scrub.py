@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
-import hashlib
 import json
 import logging
 import os
 import subprocess
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -23,7 +20,7 @@ from cli.served import invoke
 from objectstore.backends.engine import fixity
 from objectstore.backends.engine.backend import EngineBackend
 from objectstore.backends.engine.fixity import Manifest, Verified
-from objectstore.backends.engine.scrub import Interrupted, Scrub
+from objectstore.backends.engine.scrub import Scrub
 from objectstore.backends.engine.scrubstate import Pass, ScrubFolder, State
 from objectstore.errors import Corrupted
 from objectstore.server.scrubbing import Scrubber
@@ -57,26 +54,6 @@ def _scrubbed(root: Path, **given: object) -> State:
 
 def _report(root: Path) -> dict[str, Verified]:
     return {one.key: one for one in fixity.read(ScrubFolder(root).report)}
-
-
-def test_a_pass_verifies_all_and_reports_each_body(root: Path) -> None:
-    state = _scrubbed(root)
-    assert state.now is None
-    assert state.last is not None
-    assert (state.last.bodies, state.last.damaged) == (14, 0)
-    assert state.last.size == 11 * len(SMALL) + 10 + len(LARGE) + len(HUGE)
-    assert ScrubFolder(root).read() == state
-    found = _report(root)
-    assert len(found) == 14
-    assert found["large"] == Verified(
-        kind="object",
-        key="large",
-        size=len(LARGE),
-        sha256=hashlib.sha256(LARGE).hexdigest(),
-        verified="2026-01-01T00:00:00.000000Z",
-        status="ok",
-    )
-    assert {one.kind for name, one in found.items() if name.endswith("/2") and not name.startswith("small")} == {"part"}
 
 
 def _flip(path: Path) -> None:
@@ -123,38 +100,6 @@ def test_damage_is_logged_counted_and_told(root: Path, case: str, caplog: pytest
     assert State(now=Pass(began=1.0), last=state.last).damaged == 1
 
 
-def test_a_pass_goes_on_where_it_was_cut_short(root: Path) -> None:
-    stop = threading.Event()
-    seen = 0
-
-    def tell(_size: int) -> None:
-        nonlocal seen
-        seen += 1
-        if seen == 9:
-            stop.set()
-
-    with pytest.raises(Interrupted):
-        _scrubbed(root, stop=stop, tell=tell, piece=2)
-    state = ScrubFolder(root).read()
-    assert state.now is not None
-    assert 0 < state.now.bodies < 14
-    # What a crash wrote after the last note does not count.
-    with ScrubFolder(root).unfinished.open("ab") as file:
-        file.write(gzip.compress(b'{"half a li'))
-    before = state.now.bodies
-    bytes_read = 0
-
-    def count(size: int) -> None:
-        nonlocal bytes_read
-        bytes_read += size
-
-    state = _scrubbed(root, tell=count)
-    assert state.last is not None
-    assert (state.last.bodies, state.bodies) == (14, 14)
-    assert bytes_read < 4096 * (14 - before + 1) + len(LARGE) + len(HUGE) + 1000
-    assert len(_report(root)) == 14
-
-
 def test_what_changes_during_a_pass_is_no_damage(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def run() -> None:
         async with EngineBackend(root, grace=timedelta(0)) as backend:
@@ -179,19 +124,6 @@ def test_what_changes_during_a_pass_is_no_damage(root: Path, caplog: pytest.LogC
     asyncio.run(run())
     assert "damaged:" not in caplog.text
     assert set(_report(root)) >= {"empty"}
-
-
-def test_one_process_scrubs_at_a_time_and_makes_room_for_who_asks(root: Path) -> None:
-    folder = ScrubFolder(root)
-    with folder.scrubbing() as first, folder.scrubbing() as second:
-        assert (first, second) == (True, False)
-    with folder.asking() as free, folder.asking() as second:
-        assert (free, second) == (True, False)
-        with pytest.raises(Interrupted):
-            _scrubbed(root, yielding=True)
-        assert folder.is_asked_for()
-    assert not folder.is_asked_for()
-    assert _scrubbed(root, yielding=True).damaged == 0
 
 
 def test_a_server_scrubs_when_it_is_due_and_stops_when_told(root: Path) -> None:
