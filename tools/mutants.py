@@ -66,6 +66,8 @@ LAYERS: Final = (
     _engine("keeping", "backup", "states"),
     _engine("restoring", "restore", "restoring"),
     _engine("scrubbing", "scrub", "scrubbing"),
+    _engine("pages", "pages", "pages"),
+    _engine("rebuilding", "rebuilding", "salvage"),
     _engine("completing", "uploads", "parting"),
     _engine("assembling", "assembly", "assembling"),
     _engine("facade", "backend", "facade opening"),

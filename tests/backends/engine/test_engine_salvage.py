@@ -15,7 +15,7 @@ from objectstore.backends.engine import highwater, rebuilding, rescue, schema, s
 from objectstore.backends.engine.backupset import BackupSet
 from objectstore.backends.engine.directory import Directory
 from objectstore.backends.engine.mending import Donor
-from objectstore.backends.engine.pages import Value
+from objectstore.backends.engine.pages import Value, pages
 from objectstore.backends.engine.rebuilding import (
     Rebuilt,
     _gaps,
@@ -313,6 +313,25 @@ def test_a_log_is_left_when_something_is_in_it(directory: Directory) -> None:
     assert not _log_is_left(directory)
     directory.log.write_bytes(b"?")
     assert _log_is_left(directory)
+
+
+def test_keys_are_missing_between_the_neighbours_of_a_lost_page(directory: Directory) -> None:
+    keys = [f"{n:03}{'long' * 200}" for n in range(100)]  # a tree of three levels
+    write(directory, objects=[ROW._replace(key=key, size=0) for key in keys])
+    found = {page.kind: page for page in pages(directory.index) if any(len(row) == len(ROW) for row in page.rows)}
+    between = [str(row[0]) for row in found["inner"].rows]
+    assert len(between) > 1
+    assert redo(directory).gaps == []
+    whole = directory.index.read_bytes()
+    overwrite(directory, (found["inner"].number - 1) * PAGE_SIZE, b"\xff" * PAGE_SIZE)
+    numbers = [keys.index(key) for key in between]
+    assert redo(directory).gaps == [Gap(keys[n - 1], keys[n + 1]) for n in numbers]
+    directory.index.write_bytes(whole)
+    overwrite(directory, (found["leaf"].number - 1) * PAGE_SIZE, b"\xff" * PAGE_SIZE)
+    lost = {str(row[0]) for row in found["leaf"].rows}
+    (gap,) = redo(directory).gaps
+    assert {key for key in keys if gap.after < key and (gap.before is None or key < gap.before)} == lost
+    assert {row[0] for row in remade(directory, "objects")} == {*keys} - lost
 
 
 # What is known from elsewhere
