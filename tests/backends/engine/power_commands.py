@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from backends.engine.damage import repair
 from backends.engine.powerloss import MARKS
-from objectstore.backends.engine import backupset, rebuilding, rescue, schema
+from objectstore.auth.linksecret import FILE_NAME, LinkSecret
+from objectstore.auth.store import TokenFile
+from objectstore.backends.engine import backup, backupset, rebuilding, rescue, restore, schema, transcript
+from objectstore.backends.engine.backend import EngineBackend
+from objectstore.backends.engine.check import check
+from objectstore.backends.engine.scrub import Scrub
+from objectstore.backends.engine.scrubstate import ScrubFolder
+
+NOW: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def rows_never_synced() -> None:
@@ -42,6 +52,15 @@ def exchanged_before_the_report() -> None:
     _patch(rebuilding, "put_in_place", put_and_record)
 
 
+def copies_never_synced() -> None:
+    _patch(transcript, "os", _System())
+
+
+def places_never_synced() -> None:
+    for module in (backup, backupset, restore):
+        _patch(module, "sync_folder", lambda _path: None)
+
+
 class _System:
     """`os`, but for one call."""
 
@@ -59,6 +78,52 @@ DEFECTS: dict[str, Callable[[], None]] = {
     "files never synced": files_never_synced,
     "names never synced": names_never_synced,
     "exchanged before the report": exchanged_before_the_report,
+    "copies never synced": copies_never_synced,
+    "places never synced": places_never_synced,
+}
+
+
+def back_up(root: Path, *, share: bool = False) -> None:
+    backup.take(root / "data", root / "backup", now=NOW, share=share)
+
+
+def bring_back(root: Path) -> None:
+    restore.restore(root / "backup", root / "again", deep=True)
+
+
+def mend(root: Path) -> None:
+    list(check(root / "data", deep=True, repair=True, backup=root / "backup"))
+
+
+def scrub(root: Path) -> None:
+    with ScrubFolder(root).scrubbing() as alone:
+        assert alone
+        Scrub(root, now=lambda: NOW, piece=1).run()
+
+
+def upgrade(root: Path) -> None:
+    async def opened() -> None:
+        async with EngineBackend(root):
+            pass
+
+    asyncio.run(opened())
+
+
+def add_token(root: Path) -> None:
+    LinkSecret(root / FILE_NAME).needed()
+    TokenFile(root / "tokens.json").add("new", scopes=["read"], now=NOW, ttl=None)
+
+
+# Whatever has another name is the repair of a damage.
+ACTS: Final[dict[str, Callable[[Path], None]]] = {
+    "backup": back_up,
+    "backup again": back_up,
+    "backup by links": partial(back_up, share=True),
+    "restore": bring_back,
+    "mend": mend,
+    "scrub": scrub,
+    "upgrade": upgrade,
+    "token": add_token,
 }
 
 
@@ -77,7 +142,7 @@ def main(disk: Path, defect: str, names: list[str]) -> None:
     for name in names:
         mark = partial(_mark, fd, name)
         mark("begin")
-        repair(folder_of(disk, name))
+        ACTS.get(name, repair)(folder_of(disk, name))
         mark("done")
 
 

@@ -14,6 +14,8 @@ from backends.engine.powerloss import MARKS, Disk, Found, Op, parse
 HERE = Path(__file__).parent
 TRIED = int(os.environ.get("POWER_OUTCOMES", "1"))  # outcomes by chance at each moment, beside the extremes
 
+MARKED = ("begin", "done")
+
 
 @dataclass(frozen=True)
 class Played:
