@@ -31,8 +31,8 @@ from objectstore.backends.reading import chunks, read_all
 from objectstore.backends.uploadstate import UploadState
 from objectstore.core.conditions import check_write
 from objectstore.core.keys import check_key
+from objectstore.core.streams import check_size
 from objectstore.errors import (
-    IncompleteBody,
     InvalidKey,
     InvalidPart,
     NotFound,
@@ -174,8 +174,7 @@ class StagedUploads:
         options = state.options
         parts = _chosen(named, {part.number: part async for part in self._parts(state.upload_id)})
         size = sum(part.size for part in parts)
-        if options.size is not None and size != options.size:
-            raise IncompleteBody(options.size, size)
+        check_size(options.size, size)
         etag = options.etag
         if etag is None:
             etag = _own_etag(state.upload_id)

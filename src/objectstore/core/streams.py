@@ -26,6 +26,12 @@ async def read_all(body: Body) -> bytes:
     return b"".join([chunk async for chunk in body])
 
 
+def check_size(size: int | None, received: int) -> None:
+    """Raises IncompleteBody when a body of `received` bytes was to have `size`, if that is given."""
+    if size is not None and received != size:
+        raise IncompleteBody(size, received)
+
+
 async def sized(body: Body, size: int | None) -> AsyncIterator[bytes]:
     """The chunks of a body that has to have `size` bytes, if that is given. Raises IncompleteBody."""
     received = 0
@@ -34,8 +40,7 @@ async def sized(body: Body, size: int | None) -> AsyncIterator[bytes]:
         if size is not None and received > size:
             break
         yield chunk
-    if size is not None and received != size:
-        raise IncompleteBody(size, received)
+    check_size(size, received)
 
 
 async def bounded(body: Body, limit: int) -> AsyncIterator[bytes]:

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from typing import Final
 
 from objectstore.backends.reading import BLOCK_SIZE
-from objectstore.errors import IncompleteBody
+from objectstore.core.streams import check_size
 from objectstore.values import Body
 
 PIECE: Final = BLOCK_SIZE  # bytes of a body that are in work at a time
@@ -21,8 +21,7 @@ async def pieces(body: Body, size: int | None = None) -> AsyncGenerator[bytes, N
         IncompleteBody: before the last piece.
     """
     if isinstance(body, bytes):
-        if size is not None and size != len(body):
-            raise IncompleteBody(size, len(body))
+        check_size(size, len(body))
         for at in range(0, len(body), PIECE):
             yield body[at : at + PIECE]
         return
@@ -37,7 +36,6 @@ async def pieces(body: Body, size: int | None = None) -> AsyncGenerator[bytes, N
             piece = bytes(held[:PIECE])
             del held[:PIECE]
             yield piece
-    if size is not None and received != size:
-        raise IncompleteBody(size, received)
+    check_size(size, received)
     if held:
         yield bytes(held)

@@ -20,7 +20,7 @@ from objectstore.backends.engine.failures import translate
 from objectstore.backends.engine.operations import Body, Operation
 from objectstore.backends.engine.writer import Writer
 from objectstore.core.digests import Digester, check_digests, digests_of
-from objectstore.errors import IncompleteBody
+from objectstore.core.streams import check_size
 from objectstore.values import Body as Incoming
 from objectstore.values import PutOptions
 
@@ -79,8 +79,7 @@ class Intake:
         """A small body in hand, which most are, taken in without any waiting; else None. Raises as `take` does."""
         if not isinstance(body, bytes) or len(body) > self._inline_limit:
             return None
-        if options.size is not None and options.size != len(body):
-            raise IncompleteBody(options.size, len(body))
+        check_size(options.size, len(body))
         return _in_hand(body, options.expected, options.digests)
 
     async def take(
@@ -95,8 +94,7 @@ class Intake:
         """
         if not isinstance(body, bytes):
             return await self._take_stream(body, size, expected, algorithms)
-        if size is not None and size != len(body):
-            raise IncompleteBody(size, len(body))
+        check_size(size, len(body))
         if len(body) <= self._inline_limit:
             return _in_hand(body, expected, algorithms)
         writing = _Writing(self._blobs, self._executor, algorithms | expected.keys())
@@ -123,15 +121,12 @@ class Intake:
                         await writing.until(0)
                     elif writing.unwritten >= _MOST:
                         await writing.until(_MOST // 2)
+            check_size(size, received)
         except BaseException as error:
             await writing.abandon(error)
             raise
         finally:
             self._streams -= 1
-        if size is not None and received != size:
-            incomplete = IncompleteBody(size, received)
-            await writing.abandon(incomplete)
-            raise incomplete
         if received <= self._inline_limit:
             return _in_hand(b"".join(held), expected, algorithms)
         return await self._finish(writing, held, received, expected)

@@ -41,7 +41,8 @@ from objectstore.core.attributes import check_attributes
 from objectstore.core.digests import Digester, check_digests
 from objectstore.core.listing import after
 from objectstore.core.quotas import bounded
-from objectstore.errors import IncompleteBody, InvalidPart, ObjectStoreError, UploadNotFound
+from objectstore.core.streams import check_size
+from objectstore.errors import InvalidPart, ObjectStoreError, UploadNotFound
 from objectstore.values import (
     COMPLETE,
     Body,
@@ -180,8 +181,7 @@ class EngineUploads:
 
     async def _assemble(self, upload: UploadRow, parts: Sequence[PartRow]) -> Taken:
         size = sum(part.size for part in parts)
-        if upload.size is not None and size != upload.size:
-            raise IncompleteBody(upload.size, size)
+        check_size(upload.size, size)
         expected = decode_digests(upload.expected)
         algorithms = frozenset(json.loads(upload.digests or "[]"))
         if len(parts) == 1 and (taken := _shared(parts[0], expected, algorithms)) is not None:

@@ -25,8 +25,8 @@ from objectstore.core.attributes import check_attributes
 from objectstore.core.conditions import check_read, check_write
 from objectstore.core.digests import check_digests
 from objectstore.core.ranges import resolve
-from objectstore.core.streams import blocks, sized
-from objectstore.errors import ConfigurationError, Corrupted, IncompleteBody, NotFound, ObjectStoreError, StorageFull
+from objectstore.core.streams import blocks, check_size, sized
+from objectstore.errors import ConfigurationError, Corrupted, NotFound, ObjectStoreError, StorageFull
 from objectstore.values import (
     UNCONDITIONAL,
     Body,
@@ -135,8 +135,8 @@ class FilesystemBackend:
             # Now, so that a body that cannot be kept is not taken in; the check that counts is made with the write.
             with self.translating(key):
                 check_write(options.conditions, key, self._look(key))
-        if isinstance(body, bytes) and options.size is not None and options.size != len(body):
-            raise IncompleteBody(options.size, len(body))
+        if isinstance(body, bytes):
+            check_size(options.size, len(body))
         incoming = _Incoming(key, options, draft, self)
         try:
             if isinstance(body, bytes):

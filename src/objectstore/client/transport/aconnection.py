@@ -11,7 +11,7 @@ from typing import Final, cast
 
 from objectstore.client.transport.http1 import Answer, Malformed
 from objectstore.client.transport.way import Way
-from objectstore.errors import IncompleteBody
+from objectstore.core.streams import check_size
 
 _HELD: Final = 1024 * 1024  # bytes of a body that nobody has taken yet; more is not read
 _JOINED: Final = 64 * 1024  # bytes; sending copies less than another system call costs
@@ -128,8 +128,7 @@ class AsyncConnection(asyncio.BufferedProtocol):
                 pending = b"\r\n" if size is None else b""
                 while self._full and not self._is_refused():
                     await self.wait()
-        if size is not None and sent != size:
-            raise IncompleteBody(size, sent)
+        check_size(size, sent)
         if size is None:
             pending += b"0\r\n\r\n"
         if pending:

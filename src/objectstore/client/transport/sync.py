@@ -17,7 +17,7 @@ from objectstore.client.transport.contract import Outgoing, Response
 from objectstore.client.transport.forks import renew_in_children
 from objectstore.client.transport.http1 import Answer, Malformed, announced, format_head
 from objectstore.client.transport.way import IDLE, Way
-from objectstore.errors import IncompleteBody
+from objectstore.core.streams import check_size
 from objectstore.wire.headers import FieldList
 
 _READ: Final = 256 * 1024  # bytes
@@ -113,8 +113,7 @@ class _Connection:
             if not taken:
                 return
             pending = b"\r\n" if size is None else b""
-        if size is not None and sent != size:
-            raise IncompleteBody(size, sent)
+        check_size(size, sent)
         if size is None:
             pending += b"0\r\n\r\n"
         if pending:
