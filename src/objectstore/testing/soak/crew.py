@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from objectstore.testing import crew
+from objectstore.testing.crew import Crew
 from objectstore.testing.soak.client import TOKEN_VARIABLE
 from objectstore.testing.soak.record import Record, from_json, merged
 from objectstore.testing.soak.world import Share
 
 
-class Crew(crew.Crew):
+class SoakCrew(Crew):
     """A process for each share. Ended by leaving the block."""
 
     def __init__(self, shares: Sequence[Share], token: str, log: Path) -> None:

@@ -28,7 +28,7 @@ from objectstore.testing.servergroup import (
     without_settings,
 )
 from objectstore.testing.soak import vitals
-from objectstore.testing.soak.crew import Crew
+from objectstore.testing.soak.crew import SoakCrew
 from objectstore.testing.soak.held import HeldUploads, Unheld
 from objectstore.testing.soak.record import Record
 from objectstore.testing.soak.vitals import Growth, Vitals
@@ -114,7 +114,7 @@ def run(options: Options, progress: Callable[[str], None] = lambda _told: None) 
     began = datetime.now(UTC)
     token = TokenFile(options.folder / "tokens.json").add("soak", scopes=SCOPES, now=began, ttl=None)
     place = _Place(options, free_port())
-    crew = Crew(_shares(options, place.port), token, options.folder / "clients.log")
+    crew = SoakCrew(_shares(options, place.port), token, options.folder / "clients.log")
     outcome = Outcome(options=options, began=began)
     with crew, contextlib.closing(place):
         try:
@@ -221,7 +221,7 @@ class _Place:
 
 class _Run:
     def __init__(
-        self, outcome: Outcome, place: _Place, crew: Crew, token: str, progress: Callable[[str], None]
+        self, outcome: Outcome, place: _Place, crew: SoakCrew, token: str, progress: Callable[[str], None]
     ) -> None:
         self._outcome = outcome
         self._options = outcome.options

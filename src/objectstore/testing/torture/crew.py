@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from objectstore.testing import crew
+from objectstore.testing.crew import Crew
 from objectstore.testing.torture.client import TOKEN_VARIABLE
 from objectstore.testing.torture.history import Record, from_json, merged
 
 
-class Crew(crew.Crew):
+class TortureCrew(Crew):
     """`clients` processes of `threads` threads each. Ended by leaving the block."""
 
     def __init__(self, url: str, token: str, seed: int, clients: int, threads: int) -> None:

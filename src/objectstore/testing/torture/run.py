@@ -17,7 +17,7 @@ from objectstore.errors import ConfigurationError, Retryable
 from objectstore.testing.servergroup import Stubborn, free_port
 from objectstore.testing.torture import disk
 from objectstore.testing.torture.actor import Actor, Unanswered, connect
-from objectstore.testing.torture.crew import Crew
+from objectstore.testing.torture.crew import TortureCrew
 from objectstore.testing.torture.disk import Room
 from objectstore.testing.torture.history import Record, merged
 from objectstore.testing.torture.kills import After, At, Kill, plan
@@ -105,7 +105,10 @@ def run(options: Options, progress: Callable[[Tally], None] = lambda _tally: Non
     )
     began = datetime.now(UTC)
     token = TokenFile(place.tokens).add("torture", scopes=SCOPES, now=began, ttl=None)
-    with Crew(place.url, token, options.seed, options.clients, options.threads) as crew, place.zygote() as zygote:
+    with (
+        TortureCrew(place.url, token, options.seed, options.clients, options.threads) as crew,
+        place.zygote() as zygote,
+    ):
         return _Run(options, place, token, crew, zygote, progress).to_the_end(began)
 
 
@@ -122,7 +125,7 @@ class _Run:
         options: Options,
         place: Place,
         token: str,
-        crew: Crew,
+        crew: TortureCrew,
         zygote: Zygote,
         progress: Callable[[Tally], None],
     ) -> None:
