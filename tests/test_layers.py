@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent / "src" / "objectstore"
 
 # From the ground up; names in one row know nothing of each other.
 ROWS: tuple[tuple[str, ...], ...] = (
-    ("errors",),
+    ("errors", "sockets"),
     ("values",),
     ("core",),
     ("wire",),

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from objectstore.sockets import drop_unsent
 from peer import Server, running
 
 KIB = 1024
 LARGE = bytes(range(256)) * 1200  # becomes a file of its own
-RESET = b"\1\0\0\0\0\0\0\0"  # struct linger
 
 
 @pytest.fixture(scope="module", params=["uvicorn", "granian"])
@@ -71,7 +71,7 @@ def vanish(server: Server, said: bytes, *, reset: bool, hears: int = 0) -> None:
         if hears:
             connection.recv(hears)
         if reset:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            drop_unsent(connection)
 
 
 def begin_upload(server: Server, key: str) -> tuple[str, str]:
@@ -214,7 +214,7 @@ def test_many_who_vanish_at_once_leave_the_server_as_it_was(server: Server, base
             connection.sendall(request[: 1_000 + 4_000 * number])
         for number, connection in enumerate(connections):
             if number % 2:
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                drop_unsent(connection)
             connection.close()
     wait_until_nothing_is_left(server, before)
     assert server.ask("GET", f"/objects/{base}k").status == 404

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from objectstore.sockets import drop_unsent
 from objectstore.testing import (
     After,
     Before,
@@ -138,7 +139,7 @@ def test_it_passes_on_what_both_sides_say_and_their_ends(proxy: Proxy, echo: Ech
 def test_a_client_that_breaks_off_is_told_to_the_server(proxy: Proxy, echo: Echo) -> None:
     with connect(proxy) as connection:
         assert said(connection, b"abc") == b"abc"
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        drop_unsent(connection)
     wait_until("not proxy.connections and not echo.open", proxy, echo)
 
 

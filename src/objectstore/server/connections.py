@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from objectstore.server.senders import SLOWEST
+from objectstore.sockets import drop_unsent
 
 Cut: TypeAlias = Literal["idle", "slow_reader"]
 Peer: TypeAlias = tuple[str, int]  # address and port
@@ -35,7 +36,6 @@ _ACKED: Final = struct.Struct("=120xQ")
 _UNSENT: Final = struct.Struct("=144xI")
 _UNREAD: Final = struct.Struct("i")  # what the ioctl gives
 _ESTABLISHED: Final = 1
-_NO_LINGER: Final = struct.pack("ii", 1, 0)
 _FILES: Final = Path("/proc/self/fd")
 _NEVER_CLOSED: Final[list[int]] = []
 
@@ -205,5 +205,5 @@ def _end(connection: socket.socket, cut: Cut) -> None:
     with contextlib.suppress(OSError):
         if cut == "slow_reader":
             # What was not sent is thrown away, rather than kept by the kernel for who does not read it.
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+            drop_unsent(connection)
         connection.shutdown(socket.SHUT_RDWR)

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
+from objectstore.sockets import drop_unsent
 from objectstore.testing.lines import Choices, Drop, End, Hold, Line, LineRule, Pass, Queue, Reorder, Side
 
 Address: TypeAlias = tuple[str, int]
@@ -25,7 +26,6 @@ _STARTING: Final = 60.0  # seconds; a machine may be very busy
 _CONNECTING: Final = 10.0  # seconds
 _ARRIVING: Final = 10.0  # seconds that a cut waits for what came before it
 _LOOK: Final = 0.005  # seconds between two looks at what other threads do
-_NO_LINGER: Final = struct.pack("ii", 1, 0)
 _SIDES: Final[tuple[Side, Side]] = ("server", "client")
 
 
@@ -228,7 +228,7 @@ class _Connection:
             for one in self._sockets:
                 with contextlib.suppress(OSError):
                     if reset:
-                        one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+                        drop_unsent(one)
                 one.close()
             for direction in self._directions.values():
                 direction.reaction.set()

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-import socket
-import struct
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias, assert_never
 
 from objectstore.errors import InternalError, ObjectStoreError, RateLimited, Unavailable
 from objectstore.server.exchange import Exchange, Message, Receive, Scope, Send, raw_path_of
+from objectstore.sockets import drop_unsent
 from objectstore.testing.faults import After, Before
 from objectstore.testing.troubles import Cut, Delay, Received, Refuse, Script, SeenRequest, Sent
 from objectstore.wire.errors import format_error
@@ -19,7 +18,6 @@ from objectstore.wire.errors import format_error
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 TRANSPORT: Final = "objectstore.transport"  # where in scope["state"] the connection is found
 _DISCONNECTED: Final = {"type": "http.disconnect"}
-_NO_LINGER: Final = struct.pack("ii", 1, 0)
 _WORDS: Final = "the test asked for this refusal"
 
 
@@ -59,7 +57,7 @@ class Troubled:
     async def _cut(self, cut: Cut, scope: Scope, receive: Receive, send: Send) -> None:
         connection: asyncio.Transport = scope["state"][TRANSPORT]
         if cut.reset:
-            connection.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+            drop_unsent(connection.get_extra_info("socket"))
         match cut.at:
             case Before():
                 connection.abort()

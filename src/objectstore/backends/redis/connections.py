@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import socket
-import struct
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Connection
 
-_NO_LINGER: Final = struct.pack("ii", 1, 0)
+from objectstore.sockets import drop_unsent
 
 
 class Pool(BlockingConnectionPool):
@@ -37,7 +35,7 @@ class _Abrupt:
         writer = getattr(self, "_writer", None)
         if nowait and writer is not None:
             with suppress(OSError):  # it has ended
-                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+                drop_unsent(writer.get_extra_info("socket"))
             writer.transport.abort()
         of_library: Any = super()
         await of_library.disconnect(nowait, **reason)
