@@ -54,53 +54,58 @@ class _Order(Generic[R]):
             yield found
 
 
+class _Labour(Generic[T, R]):
+    """What the threads of one `by_threads` share: works to take, and where the outcomes go."""
+
+    def __init__(
+        self, run: Callable[[T, Stop], R], works: Iterable[T], permits: threading.Semaphore, stop: Stop
+    ) -> None:
+        self.outcomes: SimpleQueue[Outcome[R] | BaseException | _Ended] = SimpleQueue()
+        self._run = run
+        self._left = enumerate(works)
+        self._taking = threading.Lock()
+        self._permits = permits
+        self._stop = stop
+
+    def work(self) -> None:
+        """One after the other, until there are none left or it is to stop."""
+        try:
+            while (taken := self._take()) is not None:
+                number, work = taken
+                try:
+                    outcome = Outcome(number, self._run(work, self._stop), None)
+                except BaseException as error:  # noqa: BLE001  raised again where it is taken
+                    outcome = Outcome(number, None, error)
+                self.outcomes.put(outcome)
+        except Stopped:
+            pass
+        except BaseException as error:  # noqa: BLE001  of the iterator; raised again by who waits
+            self.outcomes.put(error)
+        finally:
+            self.outcomes.put(_Ended())
+
+    def _take(self) -> tuple[int, T] | None:
+        self._permits.acquire()
+        self._stop.check()
+        with self._taking:
+            return next(self._left, None)
+
+
 def by_threads(
     run: Callable[[T, Stop], R], works: Iterable[T], limit: int, stop: Stop, *, ordered: bool = False
 ) -> Generator[Outcome[R]]:
     """What came of `run(work, stop)` for each. Closed early, or when reading the works fails, it stops the threads."""
-    left = iter(works)
-    taking = threading.Lock()
     permits = threading.Semaphore(WINDOW * limit)
-    outcomes: SimpleQueue[Outcome[R] | BaseException | _Ended] = SimpleQueue()
     own = stop.derive()
-    index = -1
-
-    def take() -> tuple[int, T] | None:
-        nonlocal index
-        permits.acquire()
-        own.check()
-        with taking:
-            try:
-                work = next(left)
-            except StopIteration:
-                return None
-            index += 1
-            return index, work
-
-    def labour() -> None:
-        try:
-            while (taken := take()) is not None:
-                number, work = taken
-                try:
-                    outcome = Outcome(number, run(work, own), None)
-                except BaseException as error:  # noqa: BLE001  raised again where it is taken
-                    outcome = Outcome(number, None, error)
-                outcomes.put(outcome)
-        except Stopped:
-            pass
-        except BaseException as error:  # noqa: BLE001  of the iterator; raised again by who waits
-            outcomes.put(error)
-        finally:
-            outcomes.put(_Ended())
-
-    threads = [threading.Thread(target=labour, name=f"objectstore-{n}", daemon=True) for n in range(limit)]
+    labour = _Labour(run, works, permits, own)
+    threads = [threading.Thread(target=labour.work, name=f"objectstore-{n}", daemon=True) for n in range(limit)]
     try:
         order: _Order[R] = _Order()
         for thread in threads:
             thread.start()
         ended = 0
         while ended < len(threads):
-            found = outcomes.get()
+            found = labour.outcomes.get()
             if isinstance(found, _Ended):
                 ended += 1
                 permits.release()

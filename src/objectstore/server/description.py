@@ -105,64 +105,80 @@ def _object_path() -> dict[str, Any]:
                 "schema": {"type": "string", "minLength": 1, "maxLength": 1024},
             }
         ],
-        "get": _operation(
-            "get_object",
-            "Read an object, or ranges of it",
-            {
-                "200": _bytes("The object", _object_headers()),
-                "206": _bytes(
-                    "The range, or several as `multipart/byteranges`",
-                    _object_headers() | {"Content-Range": _header("which bytes these are (not with several ranges)")},
-                ),
-                "304": {"description": _REASONS[304], "headers": _validators()},
-            },
-            failing=(400, 401, 403, 404, 412, 416, 500, 501, 503),
-            parameters=[_parameter("Range", "one range or several, as in `bytes=0-99`"), *_conditions(), _if_range()],
-            security=_OR_LINK,
-        ),
-        "head": _operation(
-            "head_object",
-            "What is known of an object",
-            {
-                "200": {"description": "All headers of GET", "headers": _object_headers()},
-                "304": {"description": _REASONS[304], "headers": _validators()},
-            },
-            failing=(400, 401, 403, 404, 412, 500, 501, 503),
-            parameters=_conditions(),
-            body=False,
-            security=_OR_LINK,
-        ),
-        "put": _operation(
-            "put_object",
-            "Store an object, or copy one",
-            {"200": _json("The record of the stored object", "Record", {"ETag": _header("the new entity tag")})},
-            failing=(400, 401, 403, 404, 412, 413, 500, 501, 503, 507),
-            parameters=[
-                *_conditions()[:2],
-                _parameter("X-Copy-From", "key of the object to copy, percent-encoded; then there is no body"),
-                _parameter("Content-Encoding", "kept, and sent with the object"),
-                _parameter("Content-Disposition", "kept, and sent with the object"),
-                _parameter("Content-Language", "kept, and sent with the object"),
-                _parameter("Cache-Control", "kept, and sent with the object"),
-                _parameter("Content-Digest", "sha-256 of the body (RFC 9530), verified before anything is visible"),
-                _parameter("Repr-Digest", "like Content-Digest"),
-                _parameter("Content-MD5", "MD5 of the body in Base64, verified before anything is visible"),
-            ],
-            security=_OR_LINK,
-            extra={
-                "description": "Every header `X-Object-Meta-NAME` is kept as metadata; with the other kept headers "
-                "they have 8 KiB at most, and 64 entries of metadata.",
-                "requestBody": {"required": False, "content": {"*/*": {"schema": {}}}},
-            },
-        ),
-        "delete": _operation(
-            "delete_object",
-            "Delete an object",
-            {"204": {"description": "It is gone"}},
-            failing=(400, 401, 403, 404, 412, 500, 501, 503),
-            parameters=_conditions()[:1],
-        ),
+        "get": _get_object(),
+        "head": _head_object(),
+        "put": _put_object(),
+        "delete": _delete_object(),
     }
+
+
+def _get_object() -> dict[str, Any]:
+    return _operation(
+        "get_object",
+        "Read an object, or ranges of it",
+        {
+            "200": _bytes("The object", _object_headers()),
+            "206": _bytes(
+                "The range, or several as `multipart/byteranges`",
+                _object_headers() | {"Content-Range": _header("which bytes these are (not with several ranges)")},
+            ),
+            "304": {"description": _REASONS[304], "headers": _validators()},
+        },
+        failing=(400, 401, 403, 404, 412, 416, 500, 501, 503),
+        parameters=[_parameter("Range", "one range or several, as in `bytes=0-99`"), *_conditions(), _if_range()],
+        security=_OR_LINK,
+    )
+
+
+def _head_object() -> dict[str, Any]:
+    return _operation(
+        "head_object",
+        "What is known of an object",
+        {
+            "200": {"description": "All headers of GET", "headers": _object_headers()},
+            "304": {"description": _REASONS[304], "headers": _validators()},
+        },
+        failing=(400, 401, 403, 404, 412, 500, 501, 503),
+        parameters=_conditions(),
+        body=False,
+        security=_OR_LINK,
+    )
+
+
+def _put_object() -> dict[str, Any]:
+    return _operation(
+        "put_object",
+        "Store an object, or copy one",
+        {"200": _json("The record of the stored object", "Record", {"ETag": _header("the new entity tag")})},
+        failing=(400, 401, 403, 404, 412, 413, 500, 501, 503, 507),
+        parameters=[
+            *_conditions()[:2],
+            _parameter("X-Copy-From", "key of the object to copy, percent-encoded; then there is no body"),
+            _parameter("Content-Encoding", "kept, and sent with the object"),
+            _parameter("Content-Disposition", "kept, and sent with the object"),
+            _parameter("Content-Language", "kept, and sent with the object"),
+            _parameter("Cache-Control", "kept, and sent with the object"),
+            _parameter("Content-Digest", "sha-256 of the body (RFC 9530), verified before anything is visible"),
+            _parameter("Repr-Digest", "like Content-Digest"),
+            _parameter("Content-MD5", "MD5 of the body in Base64, verified before anything is visible"),
+        ],
+        security=_OR_LINK,
+        extra={
+            "description": "Every header `X-Object-Meta-NAME` is kept as metadata; with the other kept headers "
+            "they have 8 KiB at most, and 64 entries of metadata.",
+            "requestBody": {"required": False, "content": {"*/*": {"schema": {}}}},
+        },
+    )
+
+
+def _delete_object() -> dict[str, Any]:
+    return _operation(
+        "delete_object",
+        "Delete an object",
+        {"204": {"description": "It is gone"}},
+        failing=(400, 401, 403, 404, 412, 500, 501, 503),
+        parameters=_conditions()[:1],
+    )
 
 
 def _listing_path() -> dict[str, Any]:
