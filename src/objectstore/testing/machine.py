@@ -1,7 +1,6 @@
 """Does the same, at random, to a backend and to the model, and compares.
 
-def test_mine_does_as_the_model() -> None:
-run_state_machine_as_test(machine(lambda folder: MyBackend(folder / "data")), settings=SETTINGS)
+In a test: `run_state_machine_as_test(machine(lambda folder: MyBackend(folder / "data")), settings=SETTINGS)`.
 """
 
 from __future__ import annotations
@@ -21,19 +20,27 @@ from hypothesis.stateful import Bundle, MultipleResults, RuleBasedStateMachine, 
 from objectstore.backends.contract import Backend
 from objectstore.backends.reading import read_all
 from objectstore.errors import DigestMismatch, IncompleteBody, InvalidKey, NotFound, ObjectStoreError, UploadNotFound
+from objectstore.testing.draws import (
+    ATTRIBUTES,
+    BODIES,
+    DELIMITERS,
+    KEYS,
+    PREFIXES,
+    RANGES,
+    READ_CONDITIONS,
+    STARTS,
+    WRITE_CONDITIONS,
+    Made,
+)
 from objectstore.testing.model import Begun, Errors, Model, selected
-from objectstore.testing.suite.harness import BodyFailed, chunked, failing, sample
+from objectstore.testing.suite.harness import BodyFailed, chunked, failing
 from objectstore.values import (
     NO_ATTRIBUTES,
     UNCONDITIONAL,
     Attributes,
-    Bounded,
     ByteRange,
-    Conditions,
     CopyOptions,
-    From,
     GetOptions,
-    Last,
     ListQuery,
     ObjectInfo,
     PutOptions,
@@ -42,74 +49,9 @@ from objectstore.values import (
 
 T = TypeVar("T")
 Opener: TypeAlias = Callable[[Path], AbstractAsyncContextManager[Backend]]
-Made: TypeAlias = Callable[[ObjectInfo | None], Conditions]
 
-SECOND: Final = timedelta(seconds=1)
 MOST_READINGS: Final = 3
 MOST_UPLOADS: Final = 3
-
-# Few keys, so that they meet; close to each other, so that they might be mixed up.
-KEYS: Final = st.one_of(
-    st.sampled_from(["a", "a/b", "a/b/c", "a//b", "a!", "a0", "\uffff", "😀"]),
-    st.sampled_from(["a", "a/b", "a/b/c", "a//b", "a!", "a0", "\uffff", "😀"]),
-    st.text(alphabet="ab/.é😀\uffff%", min_size=1, max_size=4),
-)
-# Around what fits in an index, and around the blocks that files are written in.
-BODIES: Final = st.builds(
-    sample, st.sampled_from([0, 1, 100, 64 * 1024, 64 * 1024 + 1, 300_000, 1024 * 1024 + 1]), st.integers(0, 3)
-)
-ATTRIBUTES: Final = st.sampled_from(
-    [
-        NO_ATTRIBUTES,
-        Attributes(content_type="text/plain"),
-        Attributes(cache_control="no-store", metadata={"name": "ü"}),
-    ]
-)
-PREFIXES: Final = st.sampled_from(["", "a", "a/", "a/b", "b/", "é", "\uffff", "😀", "/", "."])
-DELIMITERS: Final = st.sampled_from(["", "/", "b", "/b", "😀"])
-STARTS: Final = st.one_of(st.just(""), KEYS, KEYS.map(lambda key: key + "\0"))
-POSITIONS: Final = st.one_of(st.integers(0, 120), st.sampled_from([65_535, 65_536, 65_537, 300_000, 2**40]))
-RANGES: Final[st.SearchStrategy[ByteRange | None]] = st.one_of(
-    st.none(),
-    st.builds(lambda start, length: Bounded(start, start + length + 1), POSITIONS, POSITIONS),
-    st.builds(From, POSITIONS),
-    st.builds(Last, POSITIONS),
-)
-
-
-def _etag(info: ObjectInfo | None) -> str:
-    return "none" if info is None else info.etag
-
-
-def _modified(info: ObjectInfo | None) -> datetime:
-    return datetime.fromisoformat("2020-01-01T00:00:00Z") if info is None else info.modified.replace(microsecond=0)
-
-
-ALWAYS: Final[st.SearchStrategy[Made]] = st.just(lambda _: UNCONDITIONAL)
-STRICT: Final[st.SearchStrategy[Made]] = st.sampled_from(
-    [
-        lambda _: Conditions(if_none_match="*"),
-        lambda _: Conditions(if_match="*"),
-        lambda info: Conditions(if_match=("other", _etag(info))),
-        lambda _: Conditions(if_match=("other",)),
-        lambda info: Conditions(if_none_match=(_etag(info),)),
-        lambda _: Conditions(if_none_match=("other",)),
-        lambda info: Conditions(if_unmodified_since=_modified(info)),
-        lambda info: Conditions(if_unmodified_since=_modified(info) - SECOND),
-    ]
-)
-WRITE_CONDITIONS: Final = st.one_of(ALWAYS, STRICT)
-READ_CONDITIONS: Final = st.one_of(
-    ALWAYS,
-    STRICT,
-    st.sampled_from(
-        [
-            lambda info: Conditions(if_modified_since=_modified(info)),
-            lambda info: Conditions(if_modified_since=_modified(info) - SECOND),
-            lambda info: Conditions(if_none_match=("other",), if_modified_since=_modified(info)),
-        ]
-    ),
-)
 
 
 class BackendMachine(RuleBasedStateMachine):
