@@ -8,20 +8,20 @@ and looked at again when the service refuses.
 
 from __future__ import annotations
 
-import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self
 
 from objectstore.backends.cloud.failures import RETRY_AFTER, BucketMissing, Denied, OutOfRange, Refused
 from objectstore.backends.cloud.keys import STAGING, check_holdable, check_visible, is_hidden
 from objectstore.backends.cloud.listing import page_of
 from objectstore.backends.cloud.medium import OVERWRITE, Create, Decide, Medium, Mode, Opened, Replace
 from objectstore.backends.cloud.records import ENTRY, Found, fields_of
+from objectstore.backends.cloud.several import each
 from objectstore.backends.cloud.spool import Spool
 from objectstore.backends.cloud.taking import IN_HAND, Taking
 from objectstore.backends.cloud.trials import check_kept, prove_conditions
@@ -61,13 +61,11 @@ from objectstore.values import (
     Streamed,
 )
 
-T = TypeVar("T")
 _PUT: Final = PutOptions()
 _GET: Final = GetOptions()
 _COPY: Final = CopyOptions()
 
 _TRIES: Final = 8  # of a write whose object is changed by others again and again
-_AT_ONCE: Final = 16  # requests for the details of a page, or the keys of a deletion
 
 
 def _now() -> datetime:
@@ -183,7 +181,7 @@ class CloudBackend:
             return None
 
         once = list(dict.fromkeys(keys))
-        outcomes = dict(zip(once, await _each(outcome, once), strict=True))
+        outcomes = dict(zip(once, await each(outcome, once), strict=True))
         # A key that is named again is not there any more.
         return [outcomes.pop(key) if key in outcomes else NotFound(key) for key in keys]
 
@@ -208,7 +206,7 @@ class CloudBackend:
         page = await page_of(self._medium, query, self._base)
         if not query.details:
             return page
-        infos = [info for info in await _each(self._info, page.keys) if info is not None]
+        infos = [info for info in await each(self._info, page.keys) if info is not None]
         return replace(page, keys=tuple(info.key for info in infos), objects=tuple(infos))
 
     async def check(self) -> None:
@@ -395,21 +393,3 @@ def _put_of(source: ObjectInfo, options: CopyOptions) -> PutOptions:
 
 def _crowded(key: str) -> Unavailable:
     return Unavailable(f"{key!r} is written by many at once; try again", retry_after=RETRY_AFTER)
-
-
-async def _each(call: Callable[[str], Awaitable[T]], keys: Sequence[str]) -> list[T]:
-    """The outcomes for all keys in their order, some at the same time."""
-    turns = asyncio.Semaphore(_AT_ONCE)
-
-    async def one(key: str) -> T:
-        async with turns:
-            return await call(key)
-
-    tasks = [asyncio.create_task(one(key)) for key in keys]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        # Of several errors the first is told; nothing goes on behind the caller's back.
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
