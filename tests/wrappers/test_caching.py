@@ -142,8 +142,9 @@ def test_an_absent_object_is_not_found_and_leaves_nothing() -> None:
             with pytest.raises(NotFound):
                 await call
         await settled(store)
-        assert not store._flights
-        assert not store._busy
+        assert store._fetching is not None
+        assert not store._fetching._flights
+        assert not store._fetching._busy
 
     run(scenario, MemoryBackend(), MemoryBackend())
 
@@ -626,8 +627,8 @@ def test_the_cache_never_holds_more_than_it_may() -> None:
                 now, waiting = waiting[:7], waiting[7:]
                 assert await asyncio.gather(*(read(store, key) for key in now)) == [bodies[key] for key in now]
             await settled(store)
-        assert store._shelf is not None
-        assert limit * 0.6 < await _used(cache) == store._shelf._used <= limit
+        assert store._fetching is not None
+        assert limit * 0.6 < await _used(cache) == store._fetching.shelf._used <= limit
 
     run(scenario, MemoryBackend(), Measured(MemoryBackend()), max_bytes=limit)
     assert 0 < Measured.most <= limit
@@ -643,8 +644,8 @@ def test_what_is_on_its_way_into_a_shared_store_is_counted_once(tmp_path: Path) 
         cache.may.set()
         assert await reading == OLD
         await settled(store)
-        assert store._shelf is not None
-        assert store._shelf._used == await _used(cache)
+        assert store._fetching is not None
+        assert store._fetching.shelf._used == await _used(cache)
 
     run(scenario, MemoryBackend(), Slow(EngineBackend(tmp_path, durability="relaxed")), ttl=1000)
 
@@ -752,8 +753,8 @@ def test_heads_that_are_not_in_memory_are_read_again(monkeypatch: pytest.MonkeyP
         for number in range(5):
             assert await read(store, f"key/{number}") == sample(1000, number)
         assert main.calls["get"] == 5
-        assert store._shelf is not None
-        assert store._shelf._used == await _used(cache)
+        assert store._fetching is not None
+        assert store._fetching.shelf._used == await _used(cache)
 
     run(scenario, Faulty(MemoryBackend()), MemoryBackend())
 
@@ -848,8 +849,8 @@ def test_a_cache_that_fails_while_it_is_filled_does_not_fail_the_reading(
         await settled(store)
         assert main.calls["get"] == 1
         assert await keys(cache) == []
-        assert store._shelf is not None
-        assert store._shelf._used == 0
+        assert store._fetching is not None
+        assert store._fetching.shelf._used == 0
 
     faulty = Faulty(MemoryBackend(), [Fault("put", at=Chunk(at), error=error)])
     run(scenario, Faulty(MemoryBackend()), faulty)
@@ -902,8 +903,8 @@ def test_entries_that_others_remove_or_replace_are_fetched_again() -> None:
         await cache.put(name_of("key"), sample(2 * LARGE, 3))
         assert await read(store, "key") == OLD
         await settled(store)
-        assert store._shelf is not None
-        assert store._shelf._used == await _used(cache)
+        assert store._fetching is not None
+        assert store._fetching.shelf._used == await _used(cache)
 
     run(scenario, MemoryBackend(), MemoryBackend(), ttl=1000)
 

@@ -20,7 +20,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -28,14 +27,13 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from objectstore.backends.contract import Backend, Uploads
-from objectstore.backends.reading import chunks, read_all
+from objectstore.backends.reading import chunks
 from objectstore.backends.statistics import Level, Measured, levels_of, measured_of
 from objectstore.core import streams
 from objectstore.core.conditions import check_read
 from objectstore.core.ranges import resolve
 from objectstore.errors import (
     ConfigurationError,
-    Corrupted,
     NotFound,
     ObjectStoreError,
     PreconditionFailed,
@@ -55,7 +53,8 @@ from objectstore.values import (
     Reading,
     Streamed,
 )
-from objectstore.wrappers.caching.entry import Entry, dump_head, name_of
+from objectstore.wrappers.caching.entry import Entry, name_of
+from objectstore.wrappers.caching.fetching import SMALL, Fetching, check_whole
 from objectstore.wrappers.caching.flight import Flight
 from objectstore.wrappers.caching.shelf import Shelf
 from objectstore.wrappers.caching.uploads import CachedUploads
@@ -64,9 +63,7 @@ from objectstore.wrappers.forwarding import COPY, GET, PUT, Forwarding
 T = TypeVar("T")
 
 _log: Final = logging.getLogger("objectstore.caching")
-_SMALL: Final = 256 * 1024  # bytes: up to this an object is in hand while it is cached
 _MOST_FOR_A_RANGE: Final = 8 * 1024 * 1024  # bytes: a larger object is not fetched because of a part of it
-_MOST_REMEMBERED: Final = 10_000  # keys of objects that are too large
 
 
 class Caching(Forwarding):
@@ -90,11 +87,8 @@ class Caching(Forwarding):
         self._ttl = ttl
         self._clock = clock
         self._max_bytes = max_bytes
-        self._shelf: Shelf | None = None  # None: the cache store could not be opened
+        self._fetching: Fetching | None = None  # None: the cache store could not be opened
         self._stack = AsyncExitStack()
-        self._flights: dict[str, Flight] = {}
-        self._busy: set[str] = set()  # names of entries that are on their way into the cache store
-        self._large: OrderedDict[str, None] = OrderedDict()
         self._tasks: set[asyncio.Task[Any]] = set()
 
     @property
@@ -153,8 +147,8 @@ class Caching(Forwarding):
 
     async def head(self, key: str) -> ObjectInfo:
         entry = None
-        if self._shelf is not None and self._ttl is not None and (name := name_of(key)) not in self._busy:
-            entry = await self._shelf.find(name, key)
+        if self._fetching is not None and self._ttl is not None:
+            entry = await self._fetching.find(name_of(key), key)
         if entry is not None and self._is_fresh(entry):
             return entry.info
         return await self._asked(key, entry)
@@ -186,17 +180,8 @@ class Caching(Forwarding):
             task.exception()  # whoever waits for it gets it; there may be nobody any more
 
     async def _invalidate(self, keys: Sequence[str]) -> None:
-        if self._shelf is None:
-            return
-        names = [name_of(key) for key in keys]
-        # All of it before the first await, where a cancellation could end this.
-        for name in names:
-            self._large.pop(name, None)
-            flight = self._flights.pop(name, None)
-            if flight is not None:
-                flight.stale = True
-            self._shelf.forget(name)
-        await self._shelf.remove([name for name in names if name not in self._busy])
+        if self._fetching is not None:
+            await self._fetching.invalidate([name_of(key) for key in keys])
 
     async def _open_cache(self, stack: AsyncExitStack) -> None:
         try:
@@ -206,14 +191,14 @@ class Caching(Forwarding):
         except Unavailable as error:
             _log.warning("the cache is left out until the next start: %s", error)
         else:
-            self._shelf = shelf
+            self._fetching = Fetching(self._inner, shelf, self._clock, self.start)
 
     async def _land(self) -> None:
         """End what is under way."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._shelf = None
+        self._fetching = None
 
     def _is_fresh(self, entry: Entry) -> bool:
         # An entry from the future was written by a clock that was wrong, or is.
@@ -236,27 +221,26 @@ class Caching(Forwarding):
         return info
 
     async def _outdated(self, entry: Entry) -> None:
-        if self._shelf is not None and entry.name not in self._busy:
-            await self._shelf.remove([entry.name])
+        if self._fetching is not None:
+            await self._fetching.remove(entry.name)
 
     async def _open(self, stack: AsyncExitStack, key: str, options: GetOptions) -> Reading:
-        shelf = self._shelf
+        fetching = self._fetching
         name = name_of(key)
-        if shelf is None:
+        if fetching is None:
             return await stack.enter_async_context(self._inner.get(key, options))
-        if name in self._large:
+        if fetching.is_large(name):
             reading = await stack.enter_async_context(self._inner.get(key, options))
-            if shelf.fits(reading.info.size):
-                self._large.pop(name, None)  # somebody else has written it
+            fetching.measure(name, reading.info.size)
             return reading
-        entry = None if name in self._busy else await shelf.find(name, key)
+        entry = await fetching.find(name, key)
         if entry is not None:
             info = entry.info if self._is_fresh(entry) else await self._asked(key, entry)
             if info.etag == entry.info.etag:
                 cached = await self._cached(stack, entry, options)
                 if cached is not None:
                     return cached
-        return await self._cold(stack, key, name, options)
+        return await self._cold(stack, key, name, options, fetching)
 
     async def _cached(self, stack: AsyncExitStack, entry: Entry, options: GetOptions) -> Reading | None:
         info = entry.info
@@ -271,8 +255,8 @@ class Caching(Forwarding):
         try:
             reading = await stack.enter_async_context(self._cache.get(entry.name, wanted))
         except (NotFound, PreconditionFailed):
-            if self._shelf is not None:
-                self._shelf.gone(entry)
+            if self._fetching is not None:
+                self._fetching.shelf.gone(entry)
             return None
         except ObjectStoreError as error:
             _log.warning("the cache cannot be read: %s", error)
@@ -302,9 +286,11 @@ class Caching(Forwarding):
                         yield chunk
             except (NotFound, PreconditionFailed) as error:
                 raise Unavailable(f"{info.key!r} was written while it was read; read it again") from error
-            _check_whole(at - start, stop - start, info.key)
+            check_whole(at - start, stop - start, info.key)
 
-    async def _cold(self, stack: AsyncExitStack, key: str, name: str, options: GetOptions) -> Reading:
+    async def _cold(
+        self, stack: AsyncExitStack, key: str, name: str, options: GetOptions, fetching: Fetching
+    ) -> Reading:
         if options != GET:
             # What is asked for may not be worth a fetch of it all.
             info = await self._inner.head(key)
@@ -312,19 +298,19 @@ class Caching(Forwarding):
             resolve(options.range, info.size)
             if options.range is not None and info.size > _MOST_FOR_A_RANGE:
                 return await stack.enter_async_context(self._inner.get(key, options))
-        flight = self._flights.get(name)
+        flight = fetching.under_way(name)
         leading = flight is None
         if flight is None:
-            if name in self._busy:
+            if fetching.is_busy(name):
                 return await stack.enter_async_context(self._inner.get(key, options))
-            flight = self._start(key, name, watched=options.range is None)
+            flight = fetching.start(key, name, watched=options.range is None)
             stack.callback(flight.leave)  # however this reader ends, the fetch does not wait for it
         fetched = await asyncio.shield(flight.opened)
         if fetched is None:
             return await stack.enter_async_context(self._inner.get(key, options))
         check_read(options.conditions, fetched)
         start, stop = resolve(options.range, fetched.size)
-        if leading and flight.watched and fetched.size > _SMALL:
+        if leading and flight.watched and fetched.size > SMALL:
             return Reading(fetched, start, stop, Streamed(self._watched(flight, fetched)))
         await flight.wait()
         if flight.data is not None:
@@ -353,121 +339,3 @@ class Caching(Forwarding):
                     return
             async for chunk in self._continued(None, info, at, info.size):
                 yield chunk
-
-    def _start(self, key: str, name: str, *, watched: bool) -> Flight:
-        flight = self._flights[name] = Flight(name, watched=watched)
-        self._busy.add(name)
-        self.start(self._fly(flight, key))
-        return flight
-
-    async def _fly(self, flight: Flight, key: str) -> None:
-        error: BaseException | None = None
-        try:
-            await self._fetch(flight, key)
-        except asyncio.CancelledError:
-            error = Unavailable("the store is being closed")
-            raise
-        except Exception as caught:  # noqa: BLE001  the readers raise it
-            error = caught
-        finally:
-            if self._flights.get(flight.name) is flight:
-                del self._flights[flight.name]
-            self._busy.discard(flight.name)
-            flight.end(error)
-
-    async def _fetch(self, flight: Flight, key: str) -> None:
-        shelf = self._shelf
-        checked = self._clock()
-        async with self._inner.get(key) as reading:
-            info = reading.info
-            head = dump_head(info, checked)
-            size = len(head) + info.size
-            if shelf is None or not shelf.fits(size):
-                self._remember_large(flight.name)
-                return
-            flight.opened.set_result(info)
-            if info.size <= _SMALL:
-                data = await read_all(reading)
-                _check_whole(len(data), info.size, key)
-                flight.data = data
-                flight.ended.set()
-                await self._fill(shelf, flight, head, _one(data), info, checked)
-            else:
-                source = chunks(reading)
-                if not await self._fill(shelf, flight, head, self._shown(flight, source), info, checked):
-                    await self._show_rest(flight, source)
-
-    async def _fill(
-        self, shelf: Shelf, flight: Flight, head: bytes, body: AsyncIterator[bytes], info: ObjectInfo, checked: float
-    ) -> bool:
-        """Put the object into the cache; whether `body` was taken to its end."""
-        size = len(head) + info.size
-        # What is there by that name is of another version.
-        if not await shelf.remove([flight.name]) or not await shelf.reserve(size):
-            return False
-        kept = False
-        source = _Source(body)
-        try:
-            stored = await self._cache.put(flight.name, _joined(head, source), PutOptions(size=size))
-            kept = not flight.stale
-        except ObjectStoreError as error:
-            if source.error is not None:
-                raise source.error from None
-            _log.warning("the cache cannot keep an object: %s", error)
-        finally:
-            if not kept:
-                shelf.discard(flight.name, size)
-                await shelf.remove([flight.name])
-        if kept:
-            flight.entry = Entry(flight.name, stored.etag, size, len(head), info, checked)
-            shelf.add(flight.entry)
-        return source.ended
-
-    async def _shown(self, flight: Flight, source: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        async for chunk in source:
-            await flight.show(chunk)
-            yield chunk
-
-    async def _show_rest(self, flight: Flight, source: AsyncIterator[bytes]) -> None:
-        """The cache is out: others ask the main store, and the watcher gets what it has begun to read."""
-        flight.ended.set()
-        while flight.watched and (chunk := await anext(source, None)) is not None:
-            await flight.show(chunk)
-
-    def _remember_large(self, name: str) -> None:
-        self._large[name] = None
-        while len(self._large) > _MOST_REMEMBERED:
-            self._large.popitem(last=False)
-
-
-class _Source:
-    """The chunks of a body as they are taken, and whether it failed or came to its end."""
-
-    def __init__(self, source: AsyncIterator[bytes]) -> None:
-        self._source = source
-        self.error: Exception | None = None
-        self.ended = False
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        try:
-            async for chunk in self._source:
-                yield chunk
-            self.ended = True
-        except Exception as error:
-            self.error = error
-            raise
-
-
-async def _joined(head: bytes, body: _Source) -> AsyncIterator[bytes]:
-    yield head
-    async for chunk in body:
-        yield chunk
-
-
-async def _one(data: bytes) -> AsyncIterator[bytes]:
-    yield data
-
-
-def _check_whole(received: int, wanted: int, key: str) -> None:
-    if received != wanted:
-        raise Corrupted(f"the main store gave {received} bytes of {key!r} instead of {wanted}")
