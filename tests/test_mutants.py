@@ -38,6 +38,14 @@ def _lines(module: str, function: str) -> list[str]:
     return []
 
 
+def test_every_module_of_core_wire_and_engine_is_changed_once() -> None:
+    base = ROOT / "src/objectstore"
+    named = [one for layer in LAYERS for pattern in layer.modules for one in base.glob(pattern)]
+    there = {one for folder in ("core", "wire", "backends/engine") for one in (base / folder).glob("*.py")}
+    assert there - set(named) == {base / "backends/engine/steps.py", base / "backends/engine/__init__.py"}
+    assert len(named) == len(set(named))
+
+
 PAGE = """
 ## Same
 
