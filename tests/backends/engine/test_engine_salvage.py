@@ -13,6 +13,7 @@ import pytest
 
 from objectstore.backends.engine import highwater, rebuilding, rescue, schema, steps
 from objectstore.backends.engine.backupset import BackupSet
+from objectstore.backends.engine.check import examine
 from objectstore.backends.engine.directory import Directory
 from objectstore.backends.engine.mending import Donor
 from objectstore.backends.engine.pages import Value, pages
@@ -282,17 +283,50 @@ def test_changes_are_numbered_after_the_last_that_is_known(directory: Directory)
         write(directory, **rows)
         redo(directory)
         assert last(directory) == expected
-    highwater.accept(directory.highwater, 29)
-    redo(directory)
-    assert last(directory) == 30
-    highwater.accept(directory.highwater, 31)
-    redo(directory)
-    assert last(directory) == 31
+    # It was the last of what is there no more.
+    write(directory, sequence=[(1, 40)], usage_sequence=[(1, 50)])
+    for mark, missing in ((39, None), (40, None), (41, (41, 41)), (45, (41, 45))):
+        highwater.accept(directory.highwater, mark)
+        assert redo(directory).missing == missing
+        assert last(directory) == max(40, mark)
 
 
-def test_a_mark_does_not_count_while_changes_are_in_a_log_that_did_not_come_along(directory: Directory) -> None:
+def lose_sequence(directory: Directory) -> None:
+    found = page_of(directory, "sequence")
+    assert directory.index.read_bytes()[PAGE_SIZE : 2 * PAGE_SIZE] == found
+    overwrite(directory, PAGE_SIZE, b"\xff" * PAGE_SIZE)
+
+
+def test_changes_are_numbered_after_the_mark_when_the_index_does_not_tell(directory: Directory) -> None:
+    write(directory, objects=[ROW._replace(size=0)], usage_sequence=[(1, 50)])
+    highwater.accept(directory.highwater, 8)
+    lose_sequence(directory)
+    redo(directory)
+    assert last(directory) == 8
+    highwater.accept(directory.highwater, 6)
+    redo(directory)
+    assert last(directory) == 7
+
+
+def test_changes_that_a_damaged_index_had_lost_before_are_told(directory: Directory) -> None:
+    """As when its log was removed after a crash."""
+    write(
+        directory, objects=[ROW, ROW._replace(key="large", seq=8, blob="aa1")], bodies=[(7, b"abc")], sequence=[(1, 8)]
+    )
+    make_blob(directory, "aa1", b"abc")
+    highwater.accept(directory.highwater, 9)
+    lose_objects(directory)
+    directory.staging.mkdir()
+    told = [(one.kind, one.message.partition(" and are not")[0]) for one in examine(directory, repair=True)]
+    assert ("lost-changes", "the changes 9 to 9 were acknowledged") in told
+    assert ("damaged-index", "its row is made anew of its file: etag, times and attributes are lost") in told
+    assert list(examine(directory, repair=True)) == []
+
+
+def test_changes_are_missing_when_they_are_in_a_log_that_did_not_come_along(directory: Directory) -> None:
     write(directory, objects=[ROW._replace(size=0)])
     highwater.accept(directory.highwater, 100)
+    lose_sequence(directory)
     # A repair that was cut short has moved it.
     directory.lost.mkdir()
     (directory.lost / "index-0.sqlite3").write_bytes(b"of an earlier repair")
@@ -300,10 +334,10 @@ def test_a_mark_does_not_count_while_changes_are_in_a_log_that_did_not_come_alon
     (directory.lost / "index-1.sqlite3").hardlink_to(directory.index)
     log = directory.lost / "index-1.sqlite3-wal"
     log.write_bytes(b"?")
-    redo(directory)
-    assert last(directory) == 7
+    assert redo(directory).missing == (8, 100)
+    assert last(directory) == 100
     log.unlink()
-    redo(directory)
+    assert redo(directory).missing is None, "nobody knows"
     assert last(directory) == 100
 
 

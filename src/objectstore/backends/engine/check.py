@@ -155,6 +155,8 @@ def _rebuilt(directory: Directory, source: Donor | None, step: Callable[[str], N
         found = [
             Finding(kind="damaged-index", name=index, message=f"{gap}: what was there is lost") for gap in told.gaps
         ]
+        if told.missing is not None:
+            found.append(Finding(kind="lost-changes", name=index, message=_missing(*told.missing)))
         for key in told.from_backup:
             message = "its row is that of the backup; it may have changed since"
             found.append(Finding(kind="damaged-index", name=key, message=message, repaired=True))
@@ -179,11 +181,14 @@ def _behind(directory: Directory) -> Finding | None:
         last = Index(connection).last_seq()
     if last >= marked:
         return None
-    message = (
-        f"the changes {last + 1} to {marked} were acknowledged and are not in it: its log was removed, or it was "
+    return Finding(kind="lost-changes", name=str(directory.index), message=_missing(last + 1, marked))
+
+
+def _missing(first: int, last: int) -> str:
+    return (
+        f"the changes {first} to {last} were acknowledged and are not in it: its log was removed, or it was "
         "replaced by an older one; what was written last is lost, and what was deleted last is there again"
     )
-    return Finding(kind="lost-changes", name=str(directory.index), message=message)
 
 
 def _settle_behind(

@@ -50,6 +50,7 @@ _NAMED_GARBAGE: Final = """
 _NAMELESS_BODIES: Final = """
     SELECT seq, data FROM bodies WHERE seq NOT IN (SELECT seq FROM objects) AND seq NOT IN (SELECT seq FROM parts)"""
 _DIGEST: Final = 32  # bytes
+_SEQUENCE: Final = 2  # the page of the number of the last change: of the table that is made first, and none ever moves
 _ASIDE: Final = "index.rebuilt"
 
 
@@ -58,6 +59,7 @@ class Rebuilt:
     """What came of it."""
 
     gaps: list[Gap] = field(default_factory=list)  # keys that may be lost
+    missing: tuple[int, int] | None = None  # changes that it had lost before, from the first to the last
     from_files: list[str] = field(default_factory=list)  # keys whose etag, times and attributes are new
     from_backup: list[str] = field(default_factory=list)  # keys as the backup has them
     kept: list[str] = field(default_factory=list)  # bodies in DATA/lost that have no name: size and digest
@@ -126,13 +128,18 @@ class _Rebuilding:
         self._directory = directory
         self._connection = connection
         self._source = source
-        self._last = highwater.mark(directory.highwater) if not _log_is_left(directory) else 0
+        self._last = 0
+        self._stood_at: int | None = None  # as the index says itself
         self._files: dict[str, str] = {}  # keys to blobs, as the index of blobs has them
         self._spans: list[_Span] = []
 
     def run(self) -> None:
         for page in pages(self._directory.index):
             self._take(page)
+        marked, came_to = highwater.mark(self._directory.highwater), self._came_to()
+        if came_to is not None and came_to < marked:
+            self.told.missing = (came_to + 1, marked)
+        self._last = max(self._last, marked)
         self.told.gaps = list(_gaps(self._spans))
         self._from_backup()
         self._from_files()
@@ -140,13 +147,17 @@ class _Rebuilding:
         self._keep_nameless()
         self._connection.execute("UPDATE sequence SET last = ?", (self._last,))
 
+    def _came_to(self) -> int | None:
+        """The last change that is in the damaged index, as far as it tells."""
+        if self._stood_at is None and _log_is_left(self._directory):
+            return self._last
+        return self._stood_at
+
     def _take(self, page: Page) -> None:
         keys: list[str] = []
         for row, row_id in zip(page.rows, page.row_ids, strict=True):
             if page.kind == "rows":
-                if len(row) == 2 and isinstance(row[1], bytes):
-                    self._last = max(self._last, row_id)
-                    self._connection.execute(_OTHERS["bodies"], (row_id, row[1]))
+                self._take_numbered(page.number, row_id, row)
             elif (found := _object_of(row)) is not None:
                 keys.append(found.key)
                 self._last = max(self._last, found.seq)
@@ -161,6 +172,15 @@ class _Rebuilding:
             self._spans.append(_Span(keys[0], keys[-1], inner=False))
         elif page.kind == "inner":
             self._spans += [_Span(key, key, inner=True) for key in keys]
+
+    def _take_numbered(self, page: int, row_id: int, row: tuple[Value, ...]) -> None:
+        match row:
+            case (_, bytes(data)):
+                self._last = max(self._last, row_id)
+                self._connection.execute(_OTHERS["bodies"], (row_id, data))
+            case (_, int(last)) if page == _SEQUENCE:
+                self._stood_at = last
+                self._last = max(self._last, last)
 
     def _from_backup(self) -> None:
         for row in () if self._source is None else self._source.rows(self.told.gaps):
