@@ -28,8 +28,9 @@ os.environ["PIP_NO_COMPILE"] = "no"
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _temporary_files() -> Iterator[None]:
+def _temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Whatever a test, or a program that it starts and kills, makes and leaves goes at the end of the tests."""
+    tmp_path_factory.getbasetemp()  # stays outside: of a test that failed it is kept
     # Not among those of pytest, which are closed to other accounts: nginx works under one, and tests of refusals do.
     with (
         tempfile.TemporaryDirectory(prefix="objectstore-tests-", ignore_cleanup_errors=True) as folder,
