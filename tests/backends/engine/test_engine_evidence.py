@@ -372,11 +372,11 @@ def test_the_blobs_of_a_folder_are_those_that_begin_like_it(database: sqlite3.Co
         "INSERT INTO objects SELECT 'copy ' || key, 2, size, 'e', 0, 0, sha256, NULL, NULL, blob FROM objects LIMIT 3"
     )
     database.execute(again)
-    part = ("10b", 5, bytes(32))
-    database.execute("INSERT INTO parts SELECT 'u', 1, 1, ?2, 'e', 0, ?3, NULL, ?1", part)
+    part = WantedBlob("10b", 5, bytes(32))
+    database.execute("INSERT INTO parts SELECT 'u', 1, 1, :size, 'e', 0, :sha256, NULL, :name", part._asdict())
     found = wanted(database, "10")
     assert [blob.name for blob in found] == ["10", "10a", "10b", "10ff"]
-    assert found[2] == WantedBlob(*part)
+    assert found[2] == part
     assert (backupset.FOLDERS[0], backupset.FOLDERS[10], backupset.FOLDERS[-1]) == ("00", "0a", "ff")
 
 

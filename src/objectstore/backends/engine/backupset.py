@@ -29,8 +29,8 @@ FORMAT_VERSION: Final = 1
 FOLDERS: Final = tuple(f"{number:02x}" for number in range(256))  # of blobs
 BESIDE: Final = ("tokens.json", "links.key")  # what is kept of that which lies beside the data
 _BLOBS_OF_FOLDER: Final = """
-    SELECT blob, size, sha256 FROM objects WHERE blob >= ?1 AND blob < ?2
-    UNION SELECT blob, size, sha256 FROM parts WHERE blob >= ?1 AND blob < ?2 ORDER BY blob"""
+    SELECT blob, size, sha256 FROM objects WHERE blob >= :first AND blob < :end
+    UNION SELECT blob, size, sha256 FROM parts WHERE blob >= :first AND blob < :end ORDER BY blob"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +155,7 @@ class BackupSet:
 def wanted(index: sqlite3.Connection, folder: str) -> list[WantedBlob]:
     """The blobs of this folder that the index names, in order. Raises sqlite3.Error."""
     # Names are lower case hexadecimal digits, and `g` follows the last of them.
-    return [WantedBlob._make(row) for row in index.execute(_BLOBS_OF_FOLDER, (folder, f"{folder}g"))]
+    return [WantedBlob._make(row) for row in index.execute(_BLOBS_OF_FOLDER, {"first": folder, "end": f"{folder}g"})]
 
 
 def write_file(path: Path, contents: bytes) -> None:

@@ -95,8 +95,8 @@ class Index:
 
     def refers_to(self, blob: str) -> bool:
         """Whether an object or a part has this blob for its body."""
-        query = "SELECT EXISTS (SELECT 1 FROM objects WHERE blob = ?1) OR EXISTS (SELECT 1 FROM parts WHERE blob = ?1)"
-        return bool(self._fetch(query, (blob,))[0][0])
+        query = "SELECT EXISTS (SELECT 1 FROM objects WHERE blob = ?) OR EXISTS (SELECT 1 FROM parts WHERE blob = ?)"
+        return bool(self._fetch(query, (blob, blob))[0][0])
 
     def known_among(self, blobs: Sequence[str]) -> set[str]:
         """Those of the blobs that a row names: an object's, a part's, or one of garbage."""

@@ -27,8 +27,9 @@ from objectstore.errors import ConfigurationError
 
 _TURN_TIMEOUT: Final = 60.0  # seconds
 _SAME: Final = """
-    SELECT blob, data FROM {table} LEFT JOIN bodies USING (seq) WHERE {table}.sha256 = ?1 AND {table}.size = ?2"""
-_SAME_KEY: Final = f"{_SAME.format(table='objects')} AND key = ?3"
+    SELECT blob, data FROM {table} LEFT JOIN bodies USING (seq)
+    WHERE {table}.sha256 = :sha256 AND {table}.size = :size"""
+_SAME_KEY: Final = f"{_SAME.format(table='objects')} AND key = :key"
 _ANYWHERE: Final = f"{_SAME.format(table='objects')} UNION ALL {_SAME.format(table='parts')}"
 
 
@@ -41,7 +42,7 @@ class Donor:
 
     def find(self, stored: Stored) -> Path | bytes | None:
         """A sound body of this size and digest: a file, or the bytes. Raises sqlite3.Error, OSError."""
-        if not stored.part and (found := self._sound(stored, _SAME_KEY, stored.name)) is not None:
+        if not stored.part and (found := self._sound(stored, _SAME_KEY)) is not None:
             return found
         # Under another key: it was copied or renamed since, or was a part then.
         return self._sound(stored, _ANYWHERE)
@@ -49,11 +50,14 @@ class Donor:
     def rows(self, gaps: Iterable[Gap]) -> Iterator[Row]:
         """The objects in it whose keys lie in the gaps. Raises sqlite3.Error."""
         for gap in gaps:
-            query = f"SELECT {', '.join(Row._fields)} FROM objects WHERE key > ? AND (?2 IS NULL OR key < ?2)"  # noqa: S608  ours
-            yield from map(Row._make, self._index.execute(query, (gap.after, gap.before)))
+            columns = ", ".join(Row._fields)
+            between = "key > :after AND (:before IS NULL OR key < :before)"
+            query = f"SELECT {columns} FROM objects WHERE {between}"  # noqa: S608  ours
+            yield from map(Row._make, self._index.execute(query, gap._asdict()))
 
-    def _sound(self, stored: Stored, query: str, *more: str) -> Path | bytes | None:
-        for blob, data in self._index.execute(query, (stored.sha256, stored.size, *more)):
+    def _sound(self, stored: Stored, query: str) -> Path | bytes | None:
+        sought = {"sha256": stored.sha256, "size": stored.size, "key": stored.name}
+        for blob, data in self._index.execute(query, sought):
             if blob is None and hashlib.sha256(data or b"").digest() == stored.sha256:
                 return bytes(data or b"")
             if blob is not None:

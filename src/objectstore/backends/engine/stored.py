@@ -31,7 +31,7 @@ _ROW_BACK: Final = """
     SELECT key, size, sha256, blob, seq FROM objects
     WHERE key > ? AND key < coalesce(?, x'') ORDER BY key DESC LIMIT 1"""
 _ROW_FROM_BEHIND: Final = """
-    SELECT key, size, sha256, blob, seq FROM objects WHERE key BETWEEN ?1 AND ?1 ORDER BY key DESC LIMIT 1"""
+    SELECT key, size, sha256, blob, seq FROM objects WHERE key BETWEEN ? AND ? ORDER BY key DESC LIMIT 1"""
 _PARTS: Final = """
     SELECT upload, number, size, sha256, blob, parts.seq, length(data) FROM parts LEFT JOIN bodies USING (seq)
     WHERE (upload, number) > (?, ?) ORDER BY upload, number LIMIT ?"""
@@ -168,7 +168,8 @@ class Bodies:
             return [self._apart(Stored(*row)) for row in rows]
         with suppress(sqlite3.Error):
             # On an upper page, it is not found by way of a damaged page before it, but by way of the one behind.
-            return [self._apart(Stored(*row)) for row in self._execute(_ROW_FROM_BEHIND, (start,)).fetchall()] or None
+            rows = self._execute(_ROW_FROM_BEHIND, (start, start)).fetchall()
+            return [self._apart(Stored(*row)) for row in rows] or None
         return None
 
     def _apart(self, stored: Stored) -> Stored:
