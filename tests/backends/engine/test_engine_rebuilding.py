@@ -164,24 +164,6 @@ def test_what_was_written_after_the_backup_is_not_replaced_by_it(root: Path) -> 
     assert list(check(root, deep=True)) == []
 
 
-def test_rows_that_no_store_has_written_are_left_out(root: Path) -> None:
-    with closing(sqlite3.connect(root / "index.sqlite3")) as connection, connection:
-        for key, wrong in (
-            ("strange/1", "sha256 = x'00'"),
-            ("strange/2", "digests = x'00'"),
-            ("strange/3", "blob = x'00'"),
-        ):
-            connection.execute(
-                "INSERT INTO objects SELECT ?, seq, size, etag, created, modified, sha256, digests, attributes, blob "
-                "FROM objects WHERE key = 'key/0001'",
-                (key,),
-            )
-            connection.execute(f"UPDATE objects SET {wrong} WHERE key = ?", (key,))  # noqa: S608  written above
-    _overwrite(root, 1)
-    list(check(root, repair=True))
-    assert _contents(root) == BODIES
-
-
 def test_bodies_on_a_lost_page_come_from_the_backup(root: Path) -> None:
     page = next(page for page in pages.pages(root / "index.sqlite3") if page.kind == "rows" and len(page.rows) > 5)
     _overwrite(root, page.number)
