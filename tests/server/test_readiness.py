@@ -18,6 +18,7 @@ import pytest
 from backends.cloud.s3_servers import ACCESS_KEY, SECRET_KEY, S3Server
 from backends.redis_server import running_redis
 from objectstore.auth.store import TokenStore
+from objectstore.backends.engine.scrubstate import Pass, ScrubFolder, State
 from objectstore.backends.memory import MemoryBackend
 from objectstore.errors import NotReady, StorageFull
 from objectstore.server.readiness import Readiness
@@ -137,7 +138,7 @@ def ready(server: Server, status: int) -> Answer:
 def test_a_relaxed_engine_says_so_and_a_broken_token_file_is_a_warning(tmp_path: Path) -> None:
     with running(tmp_path, environment={"DURABILITY": "relaxed"}) as server:
         told = ready(server, 200).json
-        assert told["checks"] == {name: {"status": "ok"} for name in ("server", "store", "tokens", "limits")}
+        assert told["checks"] == {name: {"status": "ok"} for name in ("server", "store", "tokens", "limits", "scrub")}
         assert any("durability is relaxed" in note for note in told["notes"])
         (tmp_path / "tokens.json").write_text("{")
         while (told := ready(server, 200).json)["checks"]["tokens"]["status"] == "ok":
@@ -147,6 +148,21 @@ def test_a_relaxed_engine_says_so_and_a_broken_token_file_is_a_warning(tmp_path:
             "message": "the token file is gone or cannot be used",
         }
         assert server.ask("GET", "/objects").status == 200
+        folder = ScrubFolder(tmp_path / "data")
+        folder.root.mkdir(exist_ok=True)
+        for damaged, message in ((1, "1 body is damaged"), (2, "2 bodies are damaged")):
+            folder.write(State(last=Pass(began=1.0, ended=2.0, bodies=9, damaged=damaged)))
+            told_of(server, "scrub", message)
+        (folder.root / "state.json").write_text("{")
+        told_of(server, "scrub", "what scrubbing keeps cannot be read")
+
+
+def told_of(server: Server, name: str, message: str) -> None:
+    """Wait for a warning of that part, of a server that is ready all the same."""
+    deadline = time.monotonic() + 60
+    while message not in (check := ready(server, 200).json["checks"][name]).get("message", ""):
+        assert time.monotonic() < deadline, check
+    assert check["status"] == "warning"
 
 
 @pytest.fixture

@@ -47,6 +47,7 @@ class Readiness:
         self._patience = patience
         self._clock = clock
         self._store: Check = _OK
+        self._scrub: Check = _OK
         self._asked_at = -FRESH
         self._asking: asyncio.Task[Check] | None = None  # the store, which may not answer for long
         self._looking: asyncio.Task[None] | None = None
@@ -57,7 +58,8 @@ class Readiness:
             if self._looking is None or self._looking.done():
                 self._looking = asyncio.create_task(self._look())
             await asyncio.shield(self._looking)
-        return {"server": self._server(), "store": self._store, "tokens": self._tokens(), "limits": self._limits()}
+        found = {"server": self._server(), "store": self._store, "tokens": self._tokens(), "limits": self._limits()}
+        return found | ({"scrub": self._scrub} if self._service.scrubbers else {})
 
     async def require(self) -> dict[str, Check]:
         """The same, when nothing failed. Raises NotReady."""
@@ -84,7 +86,20 @@ class Readiness:
                 code="unavailable",
                 message=f"the store did not answer within {self._patience:g} seconds",
             )
+        if self._service.scrubbers:
+            self._scrub = await asyncio.to_thread(self._scrubbed)
         self._asked_at = self._clock()
+
+    def _scrubbed(self) -> Check:
+        # Everything else is sound and goes on being served. Which they are is not for anybody who asks.
+        try:
+            damaged = sum(scrubber.damaged() for scrubber in self._service.scrubbers)
+        except (ObjectStoreError, OSError):
+            return Check(status="warning", message="what scrubbing keeps cannot be read; the log says more")
+        if not damaged:
+            return _OK
+        bodies = "1 body is" if damaged == 1 else f"{damaged} bodies are"
+        return Check(status="warning", message=f"{bodies} damaged; `objectstore scrub status` says which")
 
     def _server(self) -> Check:
         if self._service.closing:

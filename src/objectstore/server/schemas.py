@@ -191,4 +191,6 @@ class Readiness(Model):
     backend: str
     persistent: bool
     notes: list[str]
-    checks: dict[str, Check] = Field(description="each part of the server: `server`, `store`, `tokens`, `limits`")
+    checks: dict[str, Check] = Field(
+        description="each part of the server: `server`, `store`, `tokens`, `limits`, `scrub`"
+    )

@@ -51,6 +51,10 @@ class Scrubber:
                     await round_
                     raise
 
+    def damaged(self) -> int:
+        """How many bodies are known to be damaged. Reads a small file. Raises Corrupted, OSError."""
+        return ScrubFolder(self.path).read().damaged
+
     def _round(self) -> None:
         folder = ScrubFolder(self.path)
         try:
