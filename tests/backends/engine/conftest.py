@@ -29,6 +29,18 @@ def tracer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return library
 
 
+@pytest.fixture(scope="session")
+def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The library that makes system calls on some files fail."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("there is no C compiler")
+    library = tmp_path_factory.mktemp("shim") / "failing_disk.so"
+    command = [compiler, "-shared", "-fPIC", "-O1", "-o", str(library)]
+    subprocess.run([*command, str(HERE / "failing_disk.c"), "-ldl"], check=True)
+    return library
+
+
 @pytest.fixture
 def memory(tmp_path: Path) -> Iterator[Path]:
     """A folder where a sync costs nothing, if there is one: for disks that are only looked at."""

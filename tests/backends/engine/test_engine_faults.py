@@ -279,17 +279,6 @@ def test_a_clock_that_jumps_loses_nothing_and_leaks_nothing(tmp_path: Path) -> N
     assert_sound(tmp_path / "data")
 
 
-@pytest.fixture(scope="module")
-def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip("there is no C compiler")
-    library = tmp_path_factory.mktemp("shim") / "failing_disk.so"
-    source = Path(__file__).with_name("failing_disk.c")
-    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(source), "-ldl"], check=True)
-    return library
-
-
 @pytest.fixture
 def failing(shim: Path, tmp_path: Path) -> Iterator[tuple[Server, Callable[..., None]]]:
     """A server whose disk fails as it is told: call, errno and part of the path, for each."""
@@ -321,13 +310,17 @@ def test_a_server_on_a_failing_disk(failing: tuple[Server, Callable[..., None]],
     answer = server.ask("GET", "/objects/large")
     assert (answer.status, answer.code) == (503, "unavailable")
     served()
-    fail(f"read {eio} {large}")
+    backup.take(tmp_path / "data", tmp_path / "backup", now=NOW, share=False)
+    fail(f"read {eio} {tmp_path / 'data' / 'blobs' / large[:2] / large}")
     environment = os.environ | {"LD_PRELOAD": str(shim), "FAILING_DISK": str(tmp_path / "fails")}
     command = [sys.executable, "-m", "objectstore", "check", str(tmp_path / "data"), "--deep", "--json"]
+    command += ["--repair", "--from", str(tmp_path / "backup")]
     told = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
-    assert [(one["kind"], one["name"]) for one in map(json.loads, told.stdout.splitlines())] == [
-        ("unreadable", "large")
+    assert [(one["kind"], one["name"], one["repaired"]) for one in map(json.loads, told.stdout.splitlines())] == [
+        ("unreadable", "large", True)
     ]
+    fail()  # what is there now is another file, elsewhere on the disk
+    assert server.ask("GET", "/objects/large").body == LARGE
     for line, status in [
         (f"write {eio} /staging/", 503),
         (f"write {quota} /staging/", 507),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import subprocess
 from pathlib import Path
@@ -14,6 +15,7 @@ from backends.engine.test_engine_check import _change
 from backends.engine.test_engine_uploads import Gate
 from objectstore.backends.engine import listing, steps
 from objectstore.backends.engine.backend import EngineBackend
+from objectstore.backends.engine.blobs import Blobs
 from objectstore.backends.engine.board import Board
 from objectstore.backends.engine.recent import Recent
 from objectstore.errors import Corrupted, InvalidPart, ObjectStoreError, Unavailable
@@ -162,5 +164,21 @@ def test_the_first_part_under_a_quota_has_it_counted(tmp_path: Path) -> None:
             await backend.uploads.put_part(upload_id, 2, SMALL, PutOptions(quota=quota))
             with pytest.raises(ObjectStoreError, match="a/"):
                 await backend.uploads.put_part(upload_id, 3, SMALL, PutOptions(quota=quota))
+
+    asyncio.run(run())
+
+
+def test_a_disk_that_refuses_to_write_is_not_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As ext4 does after an error, whatever it says of itself: `test_engine_disks.py` has a real one.
+    def refused(_blobs: Blobs) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    async def run() -> None:
+        async with EngineBackend(tmp_path / "data") as backend:
+            with monkeypatch.context() as context:
+                context.setattr(Blobs, "probe", refused)
+                with pytest.raises(Unavailable, match="Read-only file system"):
+                    await backend.check()
+            await backend.check()
 
     asyncio.run(run())

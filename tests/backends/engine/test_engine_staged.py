@@ -75,6 +75,26 @@ def test_a_batch_is_256_names_each_in_a_folder_of_its_own() -> None:
     assert len({name[:2] for name in names}) == len(names) == BATCH_SIZE == 256
 
 
+@pytest.mark.parametrize("others", [False, True])
+def test_the_disk_is_tried_with_a_file_that_goes_again(
+    blobs: Blobs, others: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close = os.close
+    made: list[tuple[str, int]] = []
+
+    def closed(fd: int) -> None:
+        made.extend((path.name, path.stat().st_mode & 0o777) for path in blobs.staging.iterdir())
+        if others:  # who tries it at the same time takes it away
+            (blobs.staging / "probe").unlink()
+        close(fd)
+
+    with monkeypatch.context() as context:
+        context.setattr(os, "close", closed)
+        blobs.probe()
+    assert made == [("probe", 0o600)]
+    assert list(blobs.staging.iterdir()) == []
+
+
 def test_a_process_says_that_it_lives_by_the_lock_of_its_folder(directory: Directory) -> None:
     passed: list[str] = []
     blobs = opened(directory, passed)

@@ -309,6 +309,11 @@ class EngineBackend:
         for folder in (self._directory.root, self._directory.blobs, self._blobs.staging):
             if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
                 raise Unavailable("the data directory cannot be written to by the user that the server runs as")
+        try:
+            # A file system that has met an error may refuse to write without saying that it is read-only.
+            self._blobs.probe()
+        except OSError as error:
+            raise translate(error) from error
         # SQLite makes it with the first look at the index and removes it with the last connection. While it is open
         # but has no name, all goes on, and a process that is killed takes what is in it along. Who looks at the index
         # then makes another one.

@@ -26,6 +26,7 @@ from objectstore.backends.statistics import Distribution
 SYNCS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)  # seconds
 BATCH_SIZE: Final = 256
 BATCH_SUFFIX: Final = ".batch"
+_PROBE: Final = "probe"
 
 
 def names_of(batch: str) -> list[str]:
@@ -78,6 +79,12 @@ class Blobs:
     def open_to_read(self, blob: str) -> int:
         """A file descriptor."""
         return os.open(self.directory.blob(blob), os.O_RDONLY)
+
+    def probe(self) -> None:
+        """Make a file and remove it, which only a disk that can be written to allows. Raises OSError."""
+        path = self.staging / _PROBE
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT, FILE_MODE))
+        path.unlink(missing_ok=True)  # somebody else may be at it
 
     def settle(self, batch: str) -> None:
         """One name of the batch is named by a row, or has no file."""
