@@ -106,6 +106,19 @@ class TestOfThisProcess:
                 accepted.close()
                 assert made.recv(1) == b""
 
+    def test_a_process_that_is_about_to_end_does_not_wait_long(self) -> None:
+        connections = Connections(idle=0, timeout=0)
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            made = socket.create_connection(listener.getsockname(), timeout=20)
+            accepted, peer = listener.accept()
+            with made, accepted:
+                assert connections.look(0, (), all_busy=False) == []
+                assert connections.look(1000, (), all_busy=False) == []
+                assert connections.look(1001, (), all_busy=False, leaving_from=1000) == []
+                assert connections.look(1010, {peer}, all_busy=False, leaving_from=1000) == []
+                assert connections.look(1012, (), all_busy=False, leaving_from=1000) == []
+                assert connections.look(1015, (), all_busy=False, leaving_from=1000) == ["idle"]
+
     def test_one_that_does_not_read_is_cut_and_nothing_is_kept_for_it(self) -> None:
         connections = Connections(idle=0, timeout=10)
         with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from cli.served import Served, serving
+from cli.served import Served, environment, serving
 from objectstore.server import leaving
+from objectstore.server.connections import supported
 from objectstore.server.exchange import Exchange, Message
 from objectstore.server.leaving import Leaving
 
@@ -57,6 +58,22 @@ def test_requests_that_nobody_has_read_yet_are_answered(server: str, workers: st
         answers = [answer(connection) for connection in (*kept, *fresh)]
         assert answers == [401] * 60
         assert served.process.wait(30) == 0
+
+
+@pytest.mark.skipif(not supported(), reason="only Linux tells what went over a connection")
+def test_half_a_head_does_not_keep_it_from_ending(tmp_path: Path) -> None:
+    env = environment() | {"IDLE_TIMEOUT": "0", "SHUTDOWN_TIMEOUT": "600"}
+    with (
+        serving("--data", str(tmp_path / "data"), "--server", "granian", env=env) as served,
+        connected(served) as never,
+        connected(served) as again,
+    ):
+        again.sendall(REQUEST)
+        assert answer(again) == 401
+        for connection in (never, again):
+            connection.sendall(REQUEST[:20])
+        served.process.terminate()
+        assert served.process.wait(120) == 0
 
 
 async def nobody(_message: Message) -> None:

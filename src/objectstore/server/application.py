@@ -62,7 +62,7 @@ class Application:
         self._metrics = Metrics(tally, service.backend, service.limits.limiter, self._readiness.is_ready)
         self._admission = Admission(service)
         self._traffic = Traffic(service.limits)
-        self._leaving = Leaving()
+        self._leaving = Leaving(self._traffic.leave_soon)
         self._dataplane = DataPlane(service, self._admission)
         self._preflight: Answering | None = None
         self._framework: Framework | None = None

@@ -26,6 +26,10 @@ from typing import Final, Literal, TypeAlias
 from objectstore.server.senders import SLOWEST
 from objectstore.sockets import drop_unsent
 
+# Seconds. A process that is about to end first answers whatever comes, for no longer than this; then the server
+# software closes what is idle. Granian would wait for clients of whose request it has read half a head.
+LEAVING_IDLE: Final = 4.0
+
 Cut: TypeAlias = Literal["idle", "slow_reader"]
 Peer: TypeAlias = tuple[str, int]  # address and port
 
@@ -103,11 +107,15 @@ class Connections:
         self._known: dict[tuple[object, ...], History] = {}
         self._ports: set[int] = set()  # where this process listened when it was last looked
 
-    def look(self, now: float, busy: Collection[Peer], *, all_busy: bool) -> list[Cut]:
+    def look(
+        self, now: float, busy: Collection[Peer], *, all_busy: bool, leaving_from: float | None = None
+    ) -> list[Cut]:
         """Look at all of them and cut those that are held without use.
 
-        `busy` are the other ends of those with a request under way; `all_busy`: any may have one.
+        `busy` are the other ends of those with a request under way; `all_busy`: any may have one. `leaving_from`: since
+        when the process is about to end, and does not wait long for who says nothing.
         """
+        idle = self._idle if leaving_from is None else min(self._idle or LEAVING_IDLE, LEAVING_IDLE)
         began = time.monotonic()
         cuts: list[Cut] = []
         seen: dict[tuple[object, ...], History] = {}
@@ -128,8 +136,11 @@ class Connections:
                 # On a busy machine a look at thousands takes seconds, and what is seen at its end is of that moment.
                 at = now + time.monotonic() - began
                 history = self._known.get(name) or History(acked=counts.acked, active=at)
+                if leaving_from is not None:
+                    # What has begun to come at the last moment is not late.
+                    history.active = max(history.active, leaving_from)
                 in_use = all_busy or peer_of(peer[0], peer[1]) in busy
-                cut = judge(history, counts, at, busy=in_use, idle=self._idle, timeout=self._timeout)
+                cut = judge(history, counts, at, busy=in_use, idle=idle, timeout=self._timeout)
                 if cut is None:
                     seen[name] = history
                 else:

@@ -34,10 +34,11 @@ _serving: list[Leaving] = []
 class Leaving:
     """Whether an application is about to end, which each of its requests asks."""
 
-    __slots__ = ("_came", "begun")
+    __slots__ = ("_came", "_on_begin", "begun")
 
-    def __init__(self) -> None:
+    def __init__(self, on_begin: Callable[[], None] | None = None) -> None:
         self.begun = False
+        self._on_begin = on_begin or nothing
         self._came = 0  # requests since
 
     def take_in(self, exchange: Exchange) -> None:
@@ -49,6 +50,7 @@ class Leaving:
     async def run(self, stop: Callable[[], None]) -> None:
         """Returns when nothing comes any more. `stop`: take no new connections."""
         self.begun = True
+        self._on_begin()
         deadline = time.monotonic() + _PATIENCE
         quiet, stopped, seen = 0, False, -1
         while quiet < _QUIET and time.monotonic() < deadline:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sys
 import time
@@ -18,12 +19,13 @@ _log: Final = logging.getLogger("objectstore.limits")
 _NOBODY: Final[Peer] = ("", 0)
 _WITH_BODY: Final = frozenset({"PUT", "POST"})
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0  # seconds between two looks
+_LEAVING_PAUSE: Final = 0.5  # the same, when the process is about to end
 
 
 class Traffic:
     """Every request enters and leaves; `watch` cuts what takes too long."""
 
-    __slots__ = ("_connections", "_limits", "_most", "_refused", "_senders", "_under_way")
+    __slots__ = ("_connections", "_leaving", "_leaving_from", "_limits", "_most", "_refused", "_senders", "_under_way")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -31,6 +33,8 @@ class Traffic:
         self._under_way: dict[int, Scope] = {}
         self._senders: dict[int, Sender] = {}
         self._refused: set[int] = set()
+        self._leaving = asyncio.Event()
+        self._leaving_from: float | None = None
         self._connections = (
             Connections(idle=limits.idle_timeout, timeout=limits.request_timeout) if supported() else None
         )
@@ -60,14 +64,21 @@ class Traffic:
         self._senders.pop(name, None)
         self._refused.discard(name)
 
+    def leave_soon(self) -> None:
+        """The process is about to end: who holds a connection without a request does not keep it from that for long."""
+        self._leaving_from = time.monotonic()
+        self._leaving.set()
+
     async def watch(self) -> None:
         """Cut what takes too long, for ever."""
         spans = [span for span in (self._limits.request_timeout, self._limits.idle_timeout) if span]
-        if not spans:
-            return
-        pause = min(max(min(spans) / 4, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+        pause = min(max(min(spans) / 4, _SHORTEST_PAUSE), _LONGEST_PAUSE) if spans else None
         while True:
-            await asyncio.sleep(pause)
+            if self._leaving.is_set():
+                await asyncio.sleep(_LEAVING_PAUSE)
+            else:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._leaving.wait(), pause)
             self._look_at_senders()
             if self._connections is not None:
                 await self._look_at_connections(self._connections)
@@ -84,7 +95,9 @@ class Traffic:
         # Behind a server that puts the client of a proxy in its place, it cannot be told which connection is meant.
         all_busy = _NOBODY in peers
         try:
-            cuts = await asyncio.to_thread(connections.look, time.monotonic(), peers, all_busy=all_busy)
+            cuts = await asyncio.to_thread(
+                connections.look, time.monotonic(), peers, all_busy=all_busy, leaving_from=self._leaving_from
+            )
         except OSError as error:
             # Without a file to spare the next look may do better, when some of those held now have ended.
             _log.warning("the connections could not be looked at: %s", error.strerror)
