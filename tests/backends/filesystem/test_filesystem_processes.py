@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 import sys
-import textwrap
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -13,46 +11,10 @@ from pathlib import Path
 import pytest
 
 from backends.filesystem.filesystem_setting import all_keys, files_under, read, with_backend
+from backends.racing import COUNTING, race
 from objectstore.backends.filesystem import FilesystemBackend
 from objectstore.errors import AlreadyExists, NotFound, PreconditionFailed
 from objectstore.values import ONLY_IF_ABSENT, Conditions, PutOptions
-
-# Counts up in one object by conditional puts, as often as it is told to, and creates what it can.
-COUNTING = """
-    import asyncio, sys
-    from pathlib import Path
-    from objectstore.backends.filesystem import FilesystemBackend
-    from objectstore.backends.reading import read_all
-    from objectstore.errors import AlreadyExists, PreconditionFailed
-    from objectstore.values import ONLY_IF_ABSENT, Conditions, PutOptions
-
-    async def increase(backend):
-        while True:
-            async with backend.get("counter") as reading:
-                count = int(await read_all(reading))
-            same = Conditions(if_match=(reading.info.etag,))
-            try:
-                await backend.put("counter", b"%d" % (count + 1), PutOptions(conditions=same))
-            except PreconditionFailed:
-                continue
-            return
-
-    async def main():
-        created = 0
-        async with FilesystemBackend(Path(sys.argv[1]), carry_records=sys.argv[2] == "True") as backend:
-            print("ready", flush=True)
-            sys.stdin.readline()
-            for number in range(20):
-                await asyncio.gather(increase(backend), increase(backend))
-                try:
-                    await backend.put(f"new/{number}", b"", PutOptions(conditions=ONLY_IF_ABSENT))
-                    created += 1
-                except AlreadyExists:
-                    pass
-        print(created)
-
-    asyncio.run(main())
-"""
 
 
 @pytest.mark.parametrize("carry", [True, False])
@@ -61,19 +23,8 @@ def test_of_conditional_puts_in_two_processes_one_wins_each_time(tmp_path: Path,
         await backend.put("counter", b"0")
 
     with_backend(tmp_path, prepare, carry_records=carry)
-    command = [sys.executable, "-c", textwrap.dedent(COUNTING), str(tmp_path), str(carry)]
-    counting = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    for one in counting:
-        assert one.stdout is not None
-        assert one.stdout.readline() == "ready\n"
-    results = []
-    for one in counting:
-        assert one.stdin is not None
-        one.stdin.write("go\n")
-        one.stdin.flush()
-    for one in counting:
-        results.append(int(one.communicate(timeout=120)[0]))
-        assert one.returncode == 0
+    runner = [f"FilesystemBackend(Path({str(tmp_path)!r}), carry_records={carry})", "20"]
+    results = race(COUNTING, runner, runner)
     assert (tmp_path / "counter").read_bytes() == b"80"
     assert sum(results) == 20
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from backends.racing import COUNTING, race
 from backends.sqlite.sqlite_setting import TABLE, all_keys, plain, read, with_backend
 from objectstore.backends.sqlite import SqliteBackend
 from objectstore.values import Attributes, PutOptions
@@ -89,44 +90,6 @@ def test_a_process_that_is_killed_leaves_the_old_or_the_new(
     assert [one.name for one in tmp_path.iterdir()] == ["data.db"]
 
 
-# Counts up in one object by conditional puts, and creates what it can.
-COUNTING = """
-    import asyncio, sys
-    from pathlib import Path
-    from objectstore.backends.reading import read_all
-    from objectstore.backends.sqlite import SqliteBackend
-    from objectstore.errors import AlreadyExists, PreconditionFailed
-    from objectstore.values import ONLY_IF_ABSENT, Conditions, PutOptions
-
-    async def increase(backend):
-        while True:
-            async with backend.get("counter") as reading:
-                count = int(await read_all(reading))
-            same = Conditions(if_match=(reading.info.etag,))
-            try:
-                await backend.put("counter", b"%d" % (count + 1), PutOptions(conditions=same))
-            except PreconditionFailed:
-                continue
-            return
-
-    async def main():
-        created = 0
-        async with SqliteBackend(Path(sys.argv[1])) as backend:
-            print("ready", flush=True)
-            sys.stdin.readline()
-            for number in range(15):
-                await asyncio.gather(increase(backend), increase(backend))
-                try:
-                    await backend.put(f"new/{number}", b"", PutOptions(conditions=ONLY_IF_ABSENT))
-                    created += 1
-                except AlreadyExists:
-                    pass
-        print(created)
-
-    asyncio.run(main())
-"""
-
-
 @pytest.mark.parametrize("logged", [True, False], ids=["log", "journal"])
 def test_of_conditional_puts_in_two_processes_one_wins_each_time(tmp_path: Path, *, logged: bool) -> None:
     async def prepare(backend: SqliteBackend) -> None:
@@ -136,18 +99,7 @@ def test_of_conditional_puts_in_two_processes_one_wins_each_time(tmp_path: Path,
     if not logged:
         plain(path, TABLE)
     with_backend(path, prepare)
-    command = [sys.executable, "-c", textwrap.dedent(COUNTING), str(path)]
-    counting = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    for one in counting:
-        assert one.stdout is not None
-        assert one.stdout.readline() == "ready\n"
-    results = []
-    for one in counting:
-        assert one.stdin is not None
-        one.stdin.write("go\n")
-        one.stdin.flush()
-    for one in counting:
-        results.append(int(one.communicate(timeout=120)[0]))
-        assert one.returncode == 0
+    runner = [f"SqliteBackend(Path({str(path)!r}))", "15"]
+    results = race(COUNTING, runner, runner)
     assert plain(path, "SELECT CAST(data AS TEXT) FROM objects WHERE key = 'counter'") == [("60",)]
     assert sum(results) == 15

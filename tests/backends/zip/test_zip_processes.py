@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from backends.racing import race
 from backends.zip.zip_setting import all_keys, read, with_backend
 from objectstore.backends.zip import ZipBackend
 from objectstore.errors import AlreadyExists
@@ -159,26 +160,7 @@ ADDING = """
 
 def test_two_processes_add_to_one_archive(tmp_path: Path) -> None:
     path = tmp_path / "archive.zip"
-    adding = [
-        subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(ADDING), str(path), name],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for name in ("one", "two")
-    ]
-    for one in adding:
-        assert one.stdout is not None
-        assert one.stdout.readline() == "ready\n"
-    results = []
-    for one in adding:
-        assert one.stdin is not None
-        one.stdin.write("go\n")
-        one.stdin.flush()
-    for one in adding:
-        results.append(int(one.communicate(timeout=120)[0]))
-        assert one.returncode == 0
+    results = race(textwrap.dedent(ADDING), [str(path), "one"], [str(path), "two"])
     assert sum(results) == 10
     with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None
