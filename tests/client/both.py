@@ -38,10 +38,6 @@ class Both:
         self.store: Any = self._sync(site.origin) if self.kind == "sync" else self._async(site.origin)
         self._runner = asyncio.Runner()
 
-    @property
-    def _way(self) -> dict[str, Any]:
-        return {"timeout": self.timeout, "max_connections": self.max_connections, "ca_file": self.ca_file}
-
     def _sync(self, origin: str) -> RestStore:
         transport = transport_to(
             origin, timeout=self.timeout, max_connections=self.max_connections, ca_file=self.ca_file

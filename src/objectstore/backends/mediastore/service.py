@@ -22,7 +22,6 @@ _TIMEOUT: Final = 60.0  # seconds without a byte
 _TAKEN: Final = frozenset({"dump", "search", "create", "read", "delete", "url", "urls", ".", ".."})
 # The service does not say what is absent but by the name of the exception.
 _ABSENT: Final = "DoesNotExist"
-_GROUP: Final = 3 * 64 * 1024  # bytes that are encoded at once: whole groups of three
 _BUSY: Final = frozenset({408, 429, 502, 503, 504})
 _SHOWN: Final = 200  # characters
 

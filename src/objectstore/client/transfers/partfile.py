@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from objectstore.client.transfers import keeping
 from objectstore.client.transfers.layout import Layout, numbers, runs
@@ -54,7 +54,6 @@ class PartFile:
         self._changing = threading.Lock()
         self._hashing = threading.Lock()
         self._begun: Begun | None = None
-        self._told: dict[str, Any] = {}
         self._noted = False
         self.done: set[int] = set()
         self._sha256 = hashlib.sha256()

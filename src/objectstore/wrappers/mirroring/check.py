@@ -73,7 +73,7 @@ async def check(
     Raises:
         Unavailable: a child does not answer.
     """
-    checker = _Checker(children, changes, deep=deep, repair=repair)
+    checker = _Checker(children, changes, deep=deep)
     async for key in checker.doubtful_keys():
         for finding in await (checker.mend(key) if repair else checker.look_twice(key)):
             yield finding
@@ -81,15 +81,14 @@ async def check(
 
 async def mend(key: str, children: Sequence[Child], changes: Changes) -> Sequence[Finding]:
     """What was wrong with the copies of one object, repaired where that could be done."""
-    return await _Checker(children, changes, deep=False, repair=True).mend(key)
+    return await _Checker(children, changes, deep=False).mend(key)
 
 
 class _Checker:
-    def __init__(self, children: Sequence[Child], changes: Changes, *, deep: bool, repair: bool) -> None:
+    def __init__(self, children: Sequence[Child], changes: Changes, *, deep: bool) -> None:
         self._children = children
         self._changes = changes
         self._deep = deep
-        self._repair = repair
         self._attributes = all(child.backend.capabilities.attributes for child in children)
 
     async def doubtful_keys(self) -> AsyncIterator[str]:
