@@ -101,7 +101,10 @@ def test_a_disk_that_its_file_system_gives_up_is_read_on(disk: Path, tmp_path: P
         for key, body in bodies.items():
             assert server.ask("PUT", f"/objects/{key}", body).status == 200
         device = Path(subprocess.check_output(["findmnt", "-no", "SOURCE", str(data)], text=True).strip()).name
-        Path(f"/sys/fs/ext4/{device}/trigger_fs_error").write_text("by a test\n")
+        trigger = Path(f"/sys/fs/ext4/{device}/trigger_fs_error")
+        if not os.access(trigger, os.W_OK):
+            pytest.skip("no error of the file system can be caused here")
+        trigger.write_text("by a test\n")
         for body in (SMALL[1:], LARGE[1:]):
             assert server.ask("PUT", "/objects/small", body).status == 503
         assert server.ask("DELETE", "/objects/large").status == 503

@@ -7,6 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -107,23 +109,33 @@ def test_every_step_is_reached(filled: Path, tmp_path: Path) -> None:
     assert reached == set(steps.ALL_OF_REPAIR)
 
 
-def test_that_a_log_did_not_come_along_is_told_by_the_next_repair(
-    filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As when a program of somebody else looks at the index meanwhile."""
-    monkeypatch.setattr(schema, "_WRITE_TIMEOUT", 0.0)
-    root = tmp_path / "data"
-    shutil.copytree(filled, root)
+@contextmanager
+def _looked_at(root: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """By a program of somebody else, which keeps the log of the index from being moved into it."""
     command = [sys.executable, "-c", READER, str(root / "index.sqlite3")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as reader:
         assert reader.stdout is not None
         assert reader.stdout.readline()
+        yield reader
+        reader.kill()
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_that_a_log_did_not_come_along_is_told_by_the_next_repair(
+    again: bool, filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema, "_WRITE_TIMEOUT", 0.0)
+    root = tmp_path / "data"
+    shutil.copytree(filled, root)
+    with _looked_at(root):
         write_and_die(root)
         lose_a_page(root)
         log = (root / "index.sqlite3-wal").read_bytes()
         _die_at(root, steps.AFTER_UNLOG)
         assert not (root / "index.sqlite3-wal").exists()
         assert (root / "lost" / "index-0.sqlite3-wal").read_bytes() == log
-        reader.kill()
-    assert ACKNOWLEDGED in "\n".join(map(str, check(root, repair=True)))
+    # Who looks at it then makes a log that is empty, beside the one that is kept.
+    with _looked_at(root) if again else nullcontext():
+        assert (root / "index.sqlite3-wal").exists() == again
+        assert ACKNOWLEDGED in "\n".join(map(str, check(root, repair=True)))
     assert [kept for _, kept in left(root).damaged] == [log]

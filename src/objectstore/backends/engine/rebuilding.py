@@ -105,7 +105,7 @@ def put_in_place(directory: Directory, told: Rebuilt, step: Callable[[str], None
     place = _place(directory)
     for suffix in ("", "-wal"):
         old, kept = Path(f"{directory.index}{suffix}"), Path(f"{place}{suffix}")
-        if old.exists() and not (kept.exists() and kept.samefile(old)):
+        if old.exists() and not kept.exists():
             kept.hardlink_to(old)
     sync_folder(directory.lost)
     step(steps.AFTER_ASIDE)
@@ -275,4 +275,14 @@ def _log_is_left(directory: Directory) -> bool:
 def _place(directory: Directory) -> Path:
     """Where the damaged index is kept: where a repair that was cut short has kept it already, or where nothing is."""
     places = (directory.lost / f"index-{number}.sqlite3" for number in count())
-    return next(place for place in places if not place.exists() or place.samefile(directory.index))
+    return next(
+        place
+        for place in places
+        if (not place.exists() or place.samefile(directory.index))
+        and _has_room(Path(f"{place}-wal"), log=directory.log)
+    )
+
+
+def _has_room(kept: Path, *, log: Path) -> bool:
+    """Whether the log may be kept there, or is. One that is empty, as who looks at the index makes it, need not be."""
+    return not kept.exists() or not log.exists() or log.stat().st_size == 0 or kept.samefile(log)
