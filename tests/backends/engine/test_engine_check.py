@@ -12,7 +12,6 @@ import pytest
 from backends.engine.scenes import LARGE, SMALL, blob_files, stream
 from objectstore.backends.engine.backend import EngineBackend
 from objectstore.backends.engine.check import check
-from objectstore.errors import ConfigurationError
 from objectstore.values import PutOptions
 
 
@@ -61,21 +60,6 @@ def test_a_missing_or_cut_file_is_found(root: Path, table: str) -> None:
     assert name == "large" if table == "objects" else name.endswith("/2")
 
 
-def test_what_is_lost_is_told_apart(root: Path) -> None:
-    _blob(root, "objects").unlink()
-    (root / "blobs" / "ab").mkdir(exist_ok=True)
-    (root / "blobs" / "ab" / "ab0000").write_bytes(b"left over")
-    lost = {finding.kind: finding.lost for finding in check(root)}
-    assert lost == {"missing": True, "orphan-file": False}
-
-
-def test_a_missing_body_in_the_index_is_found(root: Path) -> None:
-    _change(root, "DELETE FROM bodies")
-    found = _found(root)
-    assert [kind for kind, _ in found] == ["missing", "missing"]
-    assert found[0] == ("missing", "small")
-
-
 def test_a_changed_byte_is_found_when_looking_deep(root: Path) -> None:
     blob = _blob(root, "objects")
     blob.write_bytes(LARGE[:-1] + b"?")
@@ -85,24 +69,6 @@ def test_a_changed_byte_is_found_when_looking_deep(root: Path) -> None:
     )
     assert _found(root) == []
     assert _found(root, deep=True) == [("wrong-digest", "large"), ("wrong-digest", "small")]
-
-
-def test_left_over_files_are_found_and_removed(root: Path) -> None:
-    orphan = _blob(root, "objects").with_name("0123456789")
-    orphan.write_bytes(b"left over")
-    assert _found(root) == [("orphan-file", str(orphan))]
-    assert orphan.exists()
-    assert [finding.repaired for finding in check(root, repair=True)] == [True]
-    assert not orphan.exists()
-    assert _found(root) == []
-    assert len(blob_files(root)) == 2
-
-
-def test_left_over_bodies_are_found_and_removed(root: Path) -> None:
-    _change(root, "INSERT INTO bodies VALUES (1000, x'00')")
-    assert _found(root) == [("orphan-body", "1000")]
-    assert [finding.repaired for finding in check(root, repair=True)] == [True]
-    assert _found(root) == []
 
 
 def test_a_damaged_index_is_found(root: Path) -> None:
@@ -132,9 +98,3 @@ def test_a_blob_on_its_way_is_no_orphan(root: Path) -> None:
 
     asyncio.run(run())
     assert len(blob_files(root)) == 2
-
-
-def test_only_a_data_directory_is_checked(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError):
-        list(check(tmp_path))
-    assert list(tmp_path.iterdir()) == []

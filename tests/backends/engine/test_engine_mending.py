@@ -6,7 +6,6 @@ import asyncio
 import gzip
 import hashlib
 import logging
-import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -15,11 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from backends.engine.scenes import LARGE, SMALL, assert_sound, blob_files, read
+from backends.engine.scenes import LARGE, SMALL, assert_sound, blob_files
 from backends.engine.test_engine_check import _change
-from objectstore.backends.engine import backup, fixity, mending, schema
+from objectstore.backends.engine import backup, fixity, schema
 from objectstore.backends.engine.backend import EngineBackend
-from objectstore.backends.engine.backupset import BackupSet
 from objectstore.backends.engine.check import check
 from objectstore.backends.engine.directory import Directory
 from objectstore.backends.engine.hold import collecting, held
@@ -27,7 +25,7 @@ from objectstore.backends.engine.restore import restore
 from objectstore.backends.engine.scrub import Scrub
 from objectstore.backends.engine.scrubstate import Pass, ScrubFolder, State, under_way
 from objectstore.backends.engine.stored import Bodies, Stored
-from objectstore.errors import ConfigurationError, Corrupted, StorageFull, Unavailable
+from objectstore.errors import Corrupted, StorageFull, Unavailable
 from objectstore.values import PutOptions
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -136,12 +134,6 @@ def test_an_index_that_another_program_keeps_to_itself_is_no_damage(
             list(check(root))
 
 
-def test_a_folder_of_blobs_that_is_missing_is_told(root: Path) -> None:
-    shutil.rmtree(root / "blobs")
-    with pytest.raises(Unavailable, match="No such file"):
-        list(check(root))
-
-
 def test_a_backup_without_its_index_mends_and_restores_nothing(root: Path, kept: Path, tmp_path: Path) -> None:
     index_of(kept).unlink()
     with pytest.raises(Unavailable):
@@ -163,14 +155,6 @@ def test_a_damaged_index_of_a_backup_is_told_with_what_it_could_not_mend(
         restore(kept, tmp_path / "restored", salvage=True)
 
 
-def test_a_backup_that_was_cut_short_is_none(root: Path, tmp_path: Path) -> None:
-    kept = BackupSet(tmp_path / "backup")
-    with kept.changing():
-        kept.claim()
-    with pytest.raises(ConfigurationError, match="cut short"):
-        list(check(root, backup=tmp_path / "backup"))
-
-
 def test_a_backup_of_an_index_that_is_gone_is_refused(root: Path, kept: Path) -> None:
     (root / "index.sqlite3").unlink()
     with pytest.raises(Unavailable):
@@ -188,22 +172,6 @@ def test_a_file_is_mended_with_a_body_from_the_index_and_with_any_sound_one(tmp_
     (finding,) = check(root, repair=True, backup=kept)
     assert (finding.name, finding.repaired) == ("a", True)
     assert blob_of(root).stat().st_mode & 0o777 == 0o600
-    assert_sound(root)
-
-
-@pytest.mark.parametrize("key", ["large", "small"])
-def test_what_was_overwritten_meanwhile_is_not_mended_with_what_it_was(root: Path, kept: Path, key: str) -> None:
-    with bodies_of(root) as (_, found):
-        pass
-    fill(root, {key: INLINE})
-    with mending.donor(kept) as source:
-        assert mending.mend(Directory(root), found[key], source)
-
-    async def run() -> None:
-        async with EngineBackend(root) as backend:
-            assert await read(backend, key) == INLINE
-
-    asyncio.run(run())
     assert_sound(root)
 
 
@@ -272,19 +240,6 @@ def test_a_part_of_the_index_that_is_lost_is_in_the_report(root: Path, caplog: p
         state = Scrub(root, piece=1).run()
     assert state.damaged == 1
     assert "'small' is damaged" in caplog.text
-
-
-def test_a_damaged_body_in_the_index_of_a_backup_is_passed_over(tmp_path: Path) -> None:
-    root, kept = tmp_path / "data", tmp_path / "backup"
-    fill(root, {"a": SMALL, "b": SMALL})
-    backup.take(root, kept, now=NOW, share=False)
-    row = "(SELECT seq FROM objects WHERE key = 'a')"
-    for index in (root / "index.sqlite3", index_of(kept)):
-        with closing(sqlite3.connect(index)) as connection, connection:
-            connection.execute(f"UPDATE bodies SET data = CAST(upper(data) AS BLOB) WHERE seq = {row}")  # noqa: S608  ours
-    (finding,) = check(root, deep=True, repair=True, backup=kept)
-    assert (finding.kind, finding.name, finding.repaired) == ("wrong-digest", "a", True)
-    assert_sound(root)
 
 
 def test_a_pass_goes_on_in_the_middle_of_an_upload(root: Path) -> None:
