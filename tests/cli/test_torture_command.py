@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from cli.served import invoke
 from objectstore.cli import exits, torture
 from objectstore.cli.output import Output
 from objectstore.cli.workplace import workplace
+from objectstore.testing.servergroup import tail
 from objectstore.testing.torture import report
 from objectstore.testing.torture.history import Event
 from objectstore.testing.torture.run import ANY_MOMENT, Options, Outcome, Tally
@@ -61,6 +63,20 @@ def test_what_is_wrong_is_told_with_the_place_of_the_report(tmp_path: Path, caps
     assert told.err == f"wrong: 'k': lost\n1 wrong after a kill (after_rename): see {path}\n"
     (violation,) = json.loads(path.read_text())["violations"]
     assert violation["history"][0]["told"] == "wrote put-1.0.0-1-64"
+
+
+def test_a_server_that_does_not_start_is_told_with_all_that_it_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "server.log"
+    log.write_text("one line\nanother\n")
+    found = outcome(tmp_path, Violation(message=f"the server ended by itself with 2: {tail(log)}"))
+    torture._tell_violations(Output(), dataclasses.replace(found, last_kill=""), tmp_path / "report.json")
+    assert capsys.readouterr().err.splitlines() == [
+        "wrong: the server ended by itself with 2: one line",
+        "another",
+        f"1 wrong before the first kill: see {tmp_path / 'report.json'}",
+    ]
 
 
 def test_nothing_is_left_when_it_is_told_to_end(tmp_path: Path) -> None:

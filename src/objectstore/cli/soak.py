@@ -119,7 +119,8 @@ def soak(
                 place.kept = True
                 path = report.write(outcome)
                 for one in (*outcome.record.complaints[:_TOLD], *outcome.wrong):
-                    out.say(f"wrong: {one}")
+                    for line in f"wrong: {one}".splitlines():  # the end of a log has several
+                        out.say(line)
                 out.say(f"see {path}")
         if json:
             out.document(report.summary(outcome) | {"report": None if path is None else str(path)})

@@ -69,18 +69,6 @@ def torture(
         with workplace(data, "torture", out) as place:
             from objectstore.testing.torture import report, run
 
-            chosen = secrets.randbelow(1_000_000) if seed is None else seed
-            out.say(f"seed {chosen}, in {place.folder}")
-            options = run.Options(
-                command=_ENTRY,
-                folder=place.folder,
-                seed=chosen,
-                seconds=_SECONDS if seconds is None and kills is None else seconds,
-                kills=kills,
-                workers=workers,
-                server=server,
-                clients=clients,
-            )
             so_far = run.Tally()
 
             def progress(tally: Tally) -> None:
@@ -89,6 +77,18 @@ def torture(
                 _tell_progress(out, tally)
 
             try:
+                chosen = secrets.randbelow(1_000_000) if seed is None else seed
+                out.say(f"seed {chosen}, in {place.folder}")
+                options = run.Options(
+                    command=_ENTRY,
+                    folder=place.folder,
+                    seed=chosen,
+                    seconds=_SECONDS if seconds is None and kills is None else seconds,
+                    kills=kills,
+                    workers=workers,
+                    server=server,
+                    clients=clients,
+                )
                 outcome = run.run(options, progress)
             except (KeyboardInterrupt, SystemExit):
                 out.say(
@@ -132,5 +132,7 @@ def _tell(out: Output, outcome: Outcome) -> None:
 
 def _tell_violations(out: Output, outcome: Outcome, path: Path) -> None:
     for violation in outcome.violations[:_TOLD]:
-        out.say(f"wrong: {violation.message}")
-    out.say(f"{len(outcome.violations)} wrong after a kill ({outcome.last_kill or 'none yet'}): see {path}")
+        for line in f"wrong: {violation.message}".splitlines():  # the end of a log has several
+            out.say(line)
+    when = f"after a kill ({outcome.last_kill})" if outcome.last_kill else "before the first kill"
+    out.say(f"{len(outcome.violations)} wrong {when}: see {path}")

@@ -73,13 +73,18 @@ def _clear(folder: Path) -> None:
             entry.unlink()
 
 
+def _ignored(_signal: int, _frame: FrameType | None) -> None:
+    """One that came when the test had been told to end already."""
+
+
 @contextmanager
 def _told_once() -> Iterator[None]:
     before = {one: handler for one in _ENDING if (handler := signal.getsignal(one)) is not signal.SIG_IGN}
 
     def told(number: int, frame: FrameType | None) -> None:
         for one in before:
-            signal.signal(one, signal.SIG_IGN)
+            # SIG_IGN would have Python complain of those that have come already.
+            signal.signal(one, _ignored)
         handler = before[signal.Signals(number)]
         if callable(handler):
             handler(number, frame)

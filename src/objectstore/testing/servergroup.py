@@ -37,7 +37,7 @@ def start_group(command: Sequence[str], environment: Mapping[str, str], log: Pat
 
 def tail(log: Path) -> str:
     """The end of it."""
-    return log.read_text(errors="replace")[-_TAIL:]
+    return log.read_text(errors="replace").rstrip()[-_TAIL:]
 
 
 def free_port() -> int:
