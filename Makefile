@@ -54,7 +54,8 @@ check: $(VENV)/.installed
 # nothing here.
 COVERING := tests/core tests/wire tests/backends/engine --hypothesis-profile coverage \
 	--ignore tests/backends/engine/test_engine_crashes.py --ignore tests/backends/engine/test_power_loss.py \
-	--ignore tests/backends/engine/test_power_repair.py --ignore tests/backends/engine/test_power_commands.py
+	--ignore tests/backends/engine/test_power_repair.py --ignore tests/backends/engine/test_power_commands.py \
+	--ignore tests/backends/engine/test_engine_disks.py
 
 coverage: $(VENV)/.installed
 	@rm -rf .coverage

@@ -36,12 +36,16 @@ async def read(backend: EngineBackend, key: str) -> bytes:
         return await reading.read_all(opened)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Contents:
     """All that a caller can see."""
 
     objects: dict[str, bytes]
     uploads: dict[str, tuple[tuple[int, int, bytes], ...]]
+
+    def __repr__(self) -> str:
+        # Of what it has run to its end, `asyncio.run` asks for this four times. Megabytes would take their time.
+        return f"Contents({ {key: len(body) for key, body in self.objects.items()} }, {self.uploads})"
 
 
 async def contents(backend: EngineBackend) -> Contents:
