@@ -206,7 +206,8 @@ class ZarrStore(Store):
             raise FileNotFoundError(key) from error
 
     async def getsize_prefix(self, prefix: str) -> int:
-        return sum([info.size async for page in self._pages(prefix, details=True) for info in page.objects])
+        pages = self._pages(_folder(prefix), details=True)
+        return sum([info.size async for page in pages for info in page.objects])
 
     async def set(self, key: str, value: Buffer) -> None:
         self._check_writable()
