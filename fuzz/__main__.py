@@ -31,7 +31,7 @@ def main() -> int:
     asked = parser.parse_args()
     unknown = set(asked.names) - TARGETS.keys()
     if unknown:
-        parser.error(f"there is no target {', '.join(sorted(unknown))}")
+        parser.error(f"there is no target {', '.join(sorted(unknown))}; there are {', '.join(TARGETS)}")
     failed = [name for name in asked.names or TARGETS if not _passes(name, asked.seconds, asked.runs, asked.seed)]
     print(f"failed: {', '.join(failed)}" if failed else "nothing found")
     return len(failed)

@@ -203,4 +203,7 @@ def _report(layer: Layer, known: Listed) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("cut short; what was tried is known, and the same command goes on from there")
