@@ -6,6 +6,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+# From Python 3.13 on, what a certificate may be used for, and whose it is, has to stand in it.
+_USAGE = ("-addext", "keyUsage=critical,keyCertSign")
 _KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 
 
@@ -21,7 +23,7 @@ class Authority:
         request, certificate, key = folder / "request.pem", folder / "the cert.pem", folder / "the key.pem"
         _openssl("req", *_KEY, "-keyout", key, "-out", request, "-subj", "/CN=objectstore")
         extensions = folder / "extensions"
-        extensions.write_text(f"subjectAltName={','.join(names)}\n")
+        extensions.write_text(f"subjectAltName={','.join(names)}\nauthorityKeyIdentifier=keyid\n")
         signed = ("-CA", self.certificate, "-CAkey", self.key, "-CAcreateserial", "-days", "1")
         _openssl("x509", "-req", "-in", request, "-out", certificate, *signed, "-extfile", extensions)
         return certificate, key
@@ -29,7 +31,7 @@ class Authority:
 
 def new_authority(folder: Path) -> Authority:
     certificate, key = folder / "ca.pem", folder / "ca.key"
-    _openssl("req", "-x509", *_KEY, "-keyout", key, "-out", certificate, "-days", "1", "-subj", "/CN=Tests")
+    _openssl("req", "-x509", *_KEY, *_USAGE, "-keyout", key, "-out", certificate, "-days", "1", "-subj", "/CN=Tests")
     return Authority(certificate, key)
 
 

@@ -144,6 +144,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
                 *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
                 *("-keyout", str(key), "-out", str(cert), "-days", "1", "-subj", "/CN=objectstore"),
                 *("-addext", "subjectAltName=IP:127.0.0.1"),
+                *("-addext", "keyUsage=critical,digitalSignature,keyCertSign"),  # for Python 3.13
             ],
             check=True,
             capture_output=True,

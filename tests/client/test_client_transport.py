@@ -63,6 +63,8 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
         "/CN=test",
         "-addext",
         "subjectAltName=IP:127.0.0.1",
+        "-addext",
+        "keyUsage=critical,digitalSignature,keyCertSign",  # asked for from Python 3.13 on
     ]
     subprocess.run(command, check=True, capture_output=True)
     return cert, key

@@ -142,6 +142,7 @@ def _make_certificate(folder: Path) -> None:
         pytest.skip("openssl, which makes the certificate, is not installed")
     options = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
     names = ["-subj", f"/CN={HOST}", "-addext", f"subjectAltName=DNS:{HOST},IP:127.0.0.1"]
+    names += ["-addext", "keyUsage=critical,digitalSignature,keyCertSign"]  # asked for from Python 3.13 on
     files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
     subprocess.run(["openssl", "req", *options, *names, *files], check=True, capture_output=True)
 
