@@ -9,13 +9,17 @@ from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import IO, Final, Self
 
+from objectstore.backends.finishing import to_its_end
 from objectstore.errors import StorageFull
 
 _BLOCK: Final = 256 * 1024  # bytes read at a time
 
 
 class Spool:
-    """An unnamed temporary file, opened by `async with`; it may be read several times once it is written."""
+    """An unnamed temporary file, opened by `async with`; it may be read several times once it is written.
+
+    Who is cancelled waits for the thread that opens, writes or reads, so that the file is never closed under it.
+    """
 
     def __init__(self) -> None:
         self._file: IO[bytes] | None = None
@@ -23,14 +27,17 @@ class Spool:
         self.size = 0  # bytes
 
     async def __aenter__(self) -> Self:
-        self._file = await asyncio.to_thread(tempfile.TemporaryFile, buffering=0)
+        try:
+            await to_its_end(asyncio.to_thread(self._open))
+        except asyncio.CancelledError:
+            self._close()
+            raise
         return self
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._file is not None:
-            self._file.close()
+        self._close()
 
     @property
     def sha256(self) -> str:
@@ -39,7 +46,7 @@ class Spool:
 
     async def add(self, data: bytes) -> None:
         """Append. Raises StorageFull."""
-        await asyncio.to_thread(self._append, data)
+        await to_its_end(asyncio.to_thread(self._append, data))
 
     def clear(self) -> None:
         """Hold nothing, and begin anew."""
@@ -51,7 +58,7 @@ class Spool:
     async def __aiter__(self) -> AsyncIterator[bytes]:
         at = 0
         while at < self.size:
-            block = await asyncio.to_thread(self._read, at)
+            block = await to_its_end(asyncio.to_thread(self._read, at))
             at += len(block)
             yield block
 
@@ -60,6 +67,13 @@ class Spool:
         if self._file is None:
             raise RuntimeError("a spool is to be opened with `async with`")
         return self._file
+
+    def _open(self) -> None:
+        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  closed when the spool is
+
+    def _close(self) -> None:
+        if self._file is not None:
+            self._file.close()
 
     def _append(self, data: bytes) -> None:
         left = memoryview(data)
