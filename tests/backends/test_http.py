@@ -226,7 +226,9 @@ def saying(words: bytes) -> Iterator[str]:
                     connection, _ = listener.accept()
                     with connection:
                         asked = connection.recv(10_000)
-                        connection.sendall(b"HTTP/1.1 405 No\r\n\r\n" if asked.startswith(b"HEAD") else words)
+                        connection.sendall(
+                            b"HTTP/1.1 405 No\r\nConnection: close\r\n\r\n" if asked.startswith(b"HEAD") else words
+                        )
             except OSError:
                 return
 
