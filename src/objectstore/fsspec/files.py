@@ -64,6 +64,7 @@ class ObjectFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no t
         self._sending: deque[Future[UploadedPart]] = deque()
         self._sent: list[UploadedPart] = []
         self._ready = False  # all parts have arrived, and wait for `commit`
+        self.muted = False  # nothing is stored any more, and who still has something to write is not to notice
         if mode != "rb" and block_size in {None, "default"}:
             block_size = PART_SIZE
         super().__init__(fs, path, mode, block_size, autocommit, cache_type, cache_options, size)
@@ -82,6 +83,12 @@ class ObjectFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no t
         if not self.closed and self.mode != "rb":
             warnings.warn(f"{self.path!r} was written to and never closed: nothing is stored", ResourceWarning, 2)
         self.closed = True
+
+    def write(self, data: Any) -> int:
+        """Append bytes. Raises what sending those before them raised, and ValueError: it is closed, or being read."""
+        if self.muted:
+            return memoryview(data).nbytes
+        return int(super().write(data))
 
     def close(self) -> None:
         """Store what was written. Raises what storing it raised, and then nothing is stored."""
@@ -184,11 +191,13 @@ class CompressedFile(io.BufferedIOBase):
 
     def drop(self) -> None:
         self._inner.drop()
+        self._inner.muted = True
 
     def close(self) -> None:
         if not self.closed:
-            if self._inner.mode == "rb" or not self._inner.closed:
-                self._codec.close()
+            # A codec that is not closed writes what it holds back when it is collected.
+            self._inner.muted = self._inner.muted or self._inner.closed
+            self._codec.close()
             self._inner.close()
         super().close()
 
