@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from objectstore.core.streams import blocks, bounded, chunks, read_all, sized
+from objectstore.core.streams import blocks, bounded, check_size, chunks, read_all, sized
 from objectstore.errors import IncompleteBody, TooLarge
 from objectstore.values import Body
 
@@ -139,3 +139,13 @@ def test_bytes_in_hand_are_counted_too() -> None:
     _until_failure(sized(body, 4), IncompleteBody)
     _until_failure(bounded(body, 2), TooLarge)
     assert _collect(blocks(body, 2)) == [b"abc"]
+
+
+def test_a_size_that_is_given_has_to_be_right() -> None:
+    for size in (None, 0, 3):
+        check_size(size, size or 0)
+    check_size(None, 3)
+    for size, received in ((0, 3), (3, 0), (3, 4)):
+        with pytest.raises(IncompleteBody) as caught:
+            check_size(size, received)
+        assert (caught.value.expected, caught.value.received) == (size, received)
