@@ -248,7 +248,8 @@ def test_a_wrong_bit_is_an_error_of_ours_at_most(remote: Remote) -> None:
 @pytest.mark.parametrize("remote", ONE_OF_A_KIND, indirect=True)
 def test_no_connection_and_no_file_is_left(remote: Remote) -> None:
     async def scenario() -> None:
-        async with trying(remote, patience=HURRY) as trial:
+        # All calls at once: long enough for a busy machine to connect in for each of them.
+        async with trying(remote, patience=1.0) as trial:
             calls = calls_of(trial.store)
             for trouble in (Cut(Sent(100_000)), Stall(100_000)):
                 keys = await trial.prepare(calls)
