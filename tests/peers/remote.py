@@ -19,7 +19,7 @@ from objectstore.backends.rest import RestBackend
 from objectstore.testing import Proxy, proxied, serve
 
 PATIENCE: Final = 20.0  # seconds that a store waits for its server, when nothing is to hold it up
-HURRY: Final = 0.4  # the same, when something is
+HURRY: Final = 0.8  # the same, when something is
 SMALL: Final = b"small and old"
 LARGE: Final = bytes(range(256)) * 4096  # 1 MiB
 
