@@ -35,7 +35,7 @@ def files_never_synced() -> None:
 
 
 def names_never_synced() -> None:
-    for module in (rescue, rebuilding):
+    for module in (backupset, rescue, rebuilding):
         _patch(module, "sync_folder", lambda _path: None)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from objectstore.backends.engine import scrubstate
+from objectstore.backends.engine import backupset
 from objectstore.backends.engine.directory import sync_folder
 from objectstore.backends.engine.scrubstate import Pass, ScrubFolder, State, under_way
 from objectstore.errors import Corrupted
@@ -67,7 +67,7 @@ def test_what_is_remembered_is_on_disk_before_it_counts(folder: ScrubFolder, mon
         synced.append((path, os.listdir(path)))  # noqa: PTH208  names
         sync_folder(path)
 
-    monkeypatch.setattr(scrubstate, "sync_folder", watched)
+    monkeypatch.setattr(backupset, "sync_folder", watched)
     folder.write(STATE)
     assert synced == [(folder.root, ["state.json"])]
     assert folder.read() == STATE

@@ -141,11 +141,7 @@ class BackupSet:
     def write(self, manifest: Manifest) -> None:
         """Let `manifest` be what counts, durably."""
         text = json.dumps({"format": FORMAT_NAME, "version": FORMAT_VERSION, **asdict(manifest)}, indent=2) + "\n"
-        temporary = self._new_manifest
-        temporary.unlink(missing_ok=True)
-        write_file(temporary, text.encode())
-        temporary.rename(self.manifest)
-        sync_folder(self.root)
+        replace_file(self.manifest, text.encode(), self._new_manifest)
 
     @property
     def _new_manifest(self) -> Path:
@@ -164,6 +160,17 @@ def write_file(path: Path, contents: bytes) -> None:
         file.write(contents)
         file.flush()
         os.fsync(file.fileno())
+
+
+def replace_file(path: Path, contents: bytes, new: Path) -> None:
+    """Let a small private file have these contents, durably; until then it is as it was. Raises OSError.
+
+    They are written to `new` beside it first, where a crash may have left something.
+    """
+    new.unlink(missing_ok=True)
+    write_file(new, contents)
+    new.rename(path)
+    sync_folder(path.parent)
 
 
 def _manifest(path: Path, members: dict[str, Any]) -> Manifest:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from objectstore.backends.engine.backupset import write_file
+from objectstore.backends.engine.backupset import replace_file
 from objectstore.backends.engine.directory import Directory, make_folder, sync_folder
 from objectstore.backends.engine.index import Index
 from objectstore.backends.engine.stored import digest_of
@@ -57,11 +57,7 @@ def write(directory: Directory, name: str, data: bytes) -> Path:
     """
     make_folder(directory.lost)
     path = directory.lost / name
-    new = directory.lost / f"{name}.new"
-    new.unlink(missing_ok=True)  # of a repair that was cut short
-    write_file(new, data)
-    new.rename(path)
-    sync_folder(directory.lost)
+    replace_file(path, data, directory.lost / f"{name}.new")
     return path
 
 

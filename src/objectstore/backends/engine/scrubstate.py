@@ -17,8 +17,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from objectstore.backends.engine.backupset import write_file
-from objectstore.backends.engine.directory import FILE_MODE, make_folder, sync_folder, try_lock
+from objectstore.backends.engine.backupset import replace_file
+from objectstore.backends.engine.directory import FILE_MODE, make_folder, try_lock
 from objectstore.errors import Corrupted
 
 VERSION: Final = 1
@@ -103,11 +103,8 @@ class ScrubFolder:
 
     def write(self, state: State) -> None:
         """Remember it, durably. Raises OSError."""
-        new = self._state.with_suffix(".new")
-        new.unlink(missing_ok=True)
-        write_file(new, json.dumps({"version": VERSION, **asdict(state)}).encode())
-        new.rename(self._state)
-        sync_folder(self.root)
+        text = json.dumps({"version": VERSION, **asdict(state)})
+        replace_file(self._state, text.encode(), self._state.with_suffix(".new"))
 
     def finish(self, state: State) -> State:
         """The pass under way is through: its report is the one that counts. Raises OSError."""
