@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,3 +64,28 @@ def moments(ops: Iterable[Op], root: Path, name: str, before: Disk | None = None
 def state_of(mark: str, found: Found) -> frozenset[tuple[str, object]]:
     """Equal for those that are the same to whoever looks."""
     return frozenset({(mark, None), *found.items()})
+
+
+def disks(
+    played: Played,
+    root: Path,
+    name: str,
+    chance: random.Random,
+    before: Disk | None = None,
+    *,
+    since: Collection[str] | None = None,
+) -> Iterator[tuple[str, str, Found]]:
+    """Each state in which the disk of this name may be found, once: the mark before it, what to call it, and the disk.
+
+    `since`: only of moments after these marks; else of all after the first.
+    """
+    seen: set[frozenset[tuple[str, object]]] = set()
+    for mark, disk in moments(played.ops, root, name, before):
+        if not (mark if since is None else mark in since):
+            continue
+        for number, found in enumerate(disk.outcomes(chance, TRIED)):
+            state = state_of(mark, found)
+            if state not in seen:
+                seen.add(state)
+                yield mark, f"{mark}: outcome {number}", found
+    assert seen

@@ -15,7 +15,7 @@ import pytest
 
 from backends.engine.power_commands import ACTS, NOW, back_up, bring_back, folder_of, mend, scrub
 from backends.engine.powerloss import Disk, lay_out
-from backends.engine.powerplay import MARKED, TRIED, Played, moments, play, state_of
+from backends.engine.powerplay import MARKED, Played, disks, play
 from backends.engine.scenes import LARGE, SMALL, Act, Contents, assert_sound, blob_files, contents
 from objectstore.auth.linksecret import FILE_NAME, LinkSecret
 from objectstore.auth.store import TokenFile
@@ -224,22 +224,14 @@ def done(tracer: Path, folder: Path, defect: str, *names: str) -> Done:
 def wrongs(all_done: Done, memory: Path, name: str, since: Sequence[str] = MARKED) -> Iterator[str]:
     """For each state in which the disk may be found since one of these marks: what is wrong with it."""
     root, target = folder_of(all_done.played.disk, name), memory / "found"
-    states: set[frozenset[tuple[str, object]]] = set()
     chance = random.Random(name)  # noqa: S311  to be repeated
-    for mark, disk in moments(all_done.played.ops, root, name, deepcopy(all_done.before[name])):
-        if mark not in since:
-            continue
-        for number, found in enumerate(disk.outcomes(chance, TRIED)):
-            state = state_of(mark, found)
-            if state in states:
-                continue
-            states.add(state)
-            lay_out(found, root, target)
-            try:
-                SCENES[name].judge(target, mark, all_done.contents[name])
-            except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001  whatever it is, it is wrong
-                yield f"{mark}: outcome {number}: {error!r}"
-    assert states
+    before = deepcopy(all_done.before[name])
+    for mark, where, found in disks(all_done.played, root, name, chance, before, since=since):
+        lay_out(found, root, target)
+        try:
+            SCENES[name].judge(target, mark, all_done.contents[name])
+        except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001  whatever it is, it is wrong
+            yield f"{where}: {error!r}"
 
 
 @pytest.fixture(scope="module")

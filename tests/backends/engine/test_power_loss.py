@@ -12,7 +12,7 @@ import pytest
 
 from backends.engine.power_acts import folder_of
 from backends.engine.powerloss import MARKS, Disk, lay_out
-from backends.engine.powerplay import TRIED, Played, moments, play, state_of
+from backends.engine.powerplay import Played, disks, play
 from backends.engine.scenes import Contents, contents
 from backends.engine.test_engine_crashes import NEVER, SCENES
 from objectstore.backends.engine.backend import EngineBackend
@@ -41,38 +41,32 @@ def wrongs(played: Played, folder: Path, name: str, seed: int = 1) -> Iterator[s
     """For each state in which the disk may be found: what is wrong with it."""
     scene = SCENES[name]
     root = folder_of(played.disk, name)
+    target = folder / "found"
     new = visible_now(root, folder / "after")
-    old = NOTHING
-    seen: set[frozenset[tuple[str, object]]] = set()
+    old: Contents | None = None
     chance = random.Random(f"{seed}/{name}")  # noqa: S311  to be repeated
-    for mark, disk in moments(played.ops, root, name):
-        if mark == "":
-            continue
-        for number, found in enumerate(disk.outcomes(chance, TRIED)):
-            state = state_of(mark, found)
-            if state in seen:
-                continue
-            seen.add(state)
-            target = folder / "found"
-            lay_out(found, root, target)
-            if mark == "begin" and len(seen) == 1:
-                old = NOTHING if scene.new else visible(target)
+    for mark, where, found in disks(played, root, name, chance):
+        if old is None:
+            old = NOTHING
+            if mark == "begin" and not scene.new:
                 lay_out(found, root, target)
-            try:
-                result = visible(target)
-                damage = [finding.message for finding in check(target, deep=True)]
-            except Exception as error:  # noqa: BLE001  that it cannot be opened is what is looked for
-                yield f"{mark}: outcome {number}: {error!r}"
-                continue
-            if damage:
-                yield f"{mark}: outcome {number}: {damage}"
-            elif mark != "begin" and result != new:
-                yield f"{mark}: outcome {number}: what was acknowledged is not there"
-            elif scene.between:
-                if not result.objects.items() <= {*old.objects.items(), *new.objects.items()}:
-                    yield f"{mark}: outcome {number}: neither old nor new"
-            elif result not in (old, new):
-                yield f"{mark}: outcome {number}: neither old nor new"
+                old = visible(target)
+        lay_out(found, root, target)
+        try:
+            result = visible(target)
+            damage = [finding.message for finding in check(target, deep=True)]
+        except Exception as error:  # noqa: BLE001  that it cannot be opened is what is looked for
+            yield f"{where}: {error!r}"
+            continue
+        if damage:
+            yield f"{where}: {damage}"
+        elif mark != "begin" and result != new:
+            yield f"{where}: what was acknowledged is not there"
+        elif scene.between:
+            if not result.objects.items() <= {*old.objects.items(), *new.objects.items()}:
+                yield f"{where}: neither old nor new"
+        elif result not in (old, new):
+            yield f"{where}: neither old nor new"
 
 
 def visible_now(root: Path, copy: Path) -> Contents:

@@ -16,7 +16,7 @@ from backends.engine import damage
 from backends.engine.damage import Left, left, repair
 from backends.engine.power_commands import folder_of
 from backends.engine.powerloss import Disk, lay_out
-from backends.engine.powerplay import MARKED, TRIED, Played, moments, play, state_of
+from backends.engine.powerplay import MARKED, Played, disks, play
 from objectstore.backends.engine.backend import EngineBackend
 from objectstore.backends.engine.check import check
 
@@ -63,28 +63,19 @@ def all_repaired(tracer: Path, tmp_path_factory: pytest.TempPathFactory) -> Repa
 def wrongs(done: Repaired, memory: Path, name: str, since: Sequence[str] = MARKED) -> Iterator[str]:
     """For each state in which the disk may be found since one of these marks: what is wrong after the next repair."""
     root, target = folder_of(done.played.disk, name), memory / "found"
-    seen: set[frozenset[tuple[str, object]]] = set()
     chance = random.Random(name)  # noqa: S311  to be repeated
-    for mark, disk in moments(done.played.ops, root, name, deepcopy(done.before[name])):
-        if mark not in since:
+    for mark, where, found in disks(done.played, root, name, chance, deepcopy(done.before[name]), since=since):
+        lay_out(found, root, target)
+        try:
+            lost = [finding.message for finding in check(target, repair=True) if finding.lost]
+            result = left(target, str(root))
+        except Exception as error:  # noqa: BLE001  that it cannot be repaired is what is looked for
+            yield f"{where}: {error!r}"
             continue
-        for number, found in enumerate(disk.outcomes(chance, TRIED)):
-            state = state_of(mark, found)
-            if state in seen:
-                continue
-            seen.add(state)
-            lay_out(found, root, target)
-            try:
-                lost = [finding.message for finding in check(target, repair=True) if finding.lost]
-                result = left(target, str(root))
-            except Exception as error:  # noqa: BLE001  that it cannot be repaired is what is looked for
-                yield f"{mark}: outcome {number}: {error!r}"
-                continue
-            if mark == "done" and lost:
-                yield f"{mark}: outcome {number}: what was repaired is damaged: {lost}"
-            elif result != done.whole[name]:
-                yield f"{mark}: outcome {number}: {difference(result, done.whole[name])}"
-    assert seen
+        if mark == "done" and lost:
+            yield f"{where}: what was repaired is damaged: {lost}"
+        elif result != done.whole[name]:
+            yield f"{where}: {difference(result, done.whole[name])}"
 
 
 def difference(result: Left, whole: Left) -> str:
