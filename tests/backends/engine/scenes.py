@@ -56,6 +56,16 @@ async def contents(backend: EngineBackend) -> Contents:
     return Contents(objects, uploads)
 
 
+def seen(root: Path) -> Contents:
+    """What a store that is opened for that has in it."""
+
+    async def look() -> Contents:
+        async with EngineBackend(root) as backend:
+            return await contents(backend)
+
+    return asyncio.run(look())
+
+
 def _parts(parts: tuple[Part, ...]) -> tuple[tuple[int, int, bytes], ...]:
     return tuple((part.number, part.size, part.digests["sha-256"]) for part in parts)
 

@@ -24,10 +24,10 @@ from backends.engine.scenes import (
     Contents,
     assert_sound,
     blob_files,
-    contents,
     garbage,
     in_child,
     index_rows,
+    seen,
 )
 from objectstore.backends.engine import steps
 from objectstore.backends.engine.backend import EngineBackend
@@ -49,14 +49,6 @@ def do(root: Path, act: Act) -> None:
             await act(backend)
 
     asyncio.run(run())
-
-
-def seen(root: Path) -> Contents:
-    async def look() -> Contents:
-        async with EngineBackend(root) as backend:
-            return await contents(backend)
-
-    return asyncio.run(look())
 
 
 async def first(backend: EngineBackend) -> None:

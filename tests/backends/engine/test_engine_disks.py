@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from backends.engine.scenes import LARGE, SMALL, Contents, assert_sound, contents
+from backends.engine.scenes import LARGE, SMALL, assert_sound, seen
 from objectstore.backends.engine import backup
 from objectstore.backends.engine.backend import EngineBackend
 from objectstore.backends.engine.check import check
@@ -56,14 +56,6 @@ def ready(server: Server, status: int) -> Answer:
     while (answer := server.ask("GET", "/health/ready")).status != status:
         assert time.monotonic() < deadline, answer
     return answer
-
-
-def seen(root: Path) -> Contents:
-    async def look() -> Contents:
-        async with EngineBackend(root) as backend:
-            return await contents(backend)
-
-    return asyncio.run(look())
 
 
 def served(server: Server, bodies: dict[str, bytes]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from backends.engine.scenes import LARGE, SMALL, Contents, assert_sound, contents, garbage
+from backends.engine.scenes import LARGE, SMALL, Contents, assert_sound, contents, garbage, seen
 from cli.served import invoke
 from objectstore.backends.contract import Backend
 from objectstore.backends.engine import backup, pages
@@ -149,17 +149,13 @@ def test_what_was_written_after_the_backup_is_not_replaced_by_it(root: Path) -> 
             await backend.uploads.put_part(upload, 2, LARGE, PutOptions())
             return await contents(backend)
 
-    async def look() -> Contents:
-        async with EngineBackend(root) as backend:
-            return await contents(backend)
-
     before = asyncio.run(write())
     waiting = garbage(root)
     assert len(waiting) == 1
     _overwrite(root, _page_of(root, "leaf", "key/0150"))
     told = _messages(list(check(root, repair=True, backup=root.parent / "backup")))
     assert "key/0150: its row is made anew of its file" in told
-    assert asyncio.run(look()) == before
+    assert seen(root) == before
     assert garbage(root) == waiting
     assert list(check(root, deep=True)) == []
 

@@ -16,7 +16,7 @@ import pytest
 from backends.engine.power_commands import ACTS, NOW, back_up, bring_back, folder_of, mend, scrub
 from backends.engine.powerloss import Disk, lay_out
 from backends.engine.powerplay import MARKED, Played, disks, play
-from backends.engine.scenes import LARGE, SMALL, Act, Contents, assert_sound, blob_files, contents
+from backends.engine.scenes import LARGE, SMALL, Act, Contents, assert_sound, blob_files, seen
 from objectstore.auth.linksecret import FILE_NAME, LinkSecret
 from objectstore.auth.store import TokenFile
 from objectstore.backends.engine import fixity
@@ -35,14 +35,6 @@ def do(root: Path, act: Act) -> None:
             await act(backend)
 
     asyncio.run(run())
-
-
-def seen(root: Path) -> Contents:
-    async def look() -> Contents:
-        async with EngineBackend(root) as backend:
-            return await contents(backend)
-
-    return asyncio.run(look())
 
 
 async def first(backend: EngineBackend) -> None:
